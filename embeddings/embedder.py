@@ -1,0 +1,175 @@
+"""Batch inference: sentences in, layers out, in the order in which they came."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+
+import numpy as np
+from keras import ops
+
+from embeddings.bilm import BiLM
+from embeddings.characters import trim_padding
+from embeddings.compiled import compiled
+from embeddings.word_table import WordTable
+
+Sentence = Sequence[str]
+
+
+class Embedder:
+    """Turns sentences into the layers of a biLM.
+
+    Each distinct word goes through the character layers once; its vector is kept. Sentences are read in windows, sorted by length, batched by
+    words, and given back in input order. A sentence may have any length: one of more than `steps` words is computed in pieces with the LSTM
+    state carried from piece to piece, forwards and backwards, which changes nothing in the result and bounds the memory.
+
+    Args:
+        bilm: the language model.
+        stateful: start each batch from the last LSTM state of the one before, row by row, as the reference implementation did. Batches are then
+            `batch_size` sentences in input order.
+        batch_size: most sentences in a batch; 1 by default if stateful, so that a document is read as one stream, else 256.
+        batch_words: most words in a batch, padding included. Not used if stateful.
+        steps: most words of a sentence that are computed at once.
+
+    Example:
+        >>> embedder = Embedder(load_bilm("runs/bilm"))
+        >>> for vectors in embedder.embed([["Hello", "world"], ["One"]]):
+        ...     print(vectors.shape)  # (layers, words, 2 * projection)
+        (3, 2, 128)
+        (3, 1, 128)
+    """
+
+    def __init__(
+        self,
+        bilm: BiLM,
+        stateful: bool = False,
+        batch_size: int | None = None,
+        batch_words: int = 4096,
+        steps: int = 512,
+    ):
+        self.bilm = bilm
+        self.stateful = stateful
+        self.batch_size = batch_size or (1 if stateful else 256)
+        self.batch_words = batch_words
+        self.steps = steps
+        self.reset_state()
+        self._table = WordTable(bilm.options.max_characters)
+        self._word_vectors = np.empty((0, bilm.options.projection), np.float32)
+        self._encode = compiled(bilm.token_encoder)
+        self._read = compiled(self._read_both_directions)
+
+    def reset_state(self) -> None:
+        """Forget what was read, if stateful: the next batch starts from zeros."""
+        self._state: list | None = None
+
+    def embed(self, sentences: Iterable[Sentence]) -> Iterator[np.ndarray]:
+        """Embed sentences lazily.
+
+        Args:
+            sentences: lists of words.
+
+        Yields:
+            For each sentence, in order, float32 of shape `[layers, words, 2 * projection]`; layer 0 is the token vector, twice.
+        """
+        sentences = iter(sentences)
+        window = self.batch_size if self.stateful else 16 * self.batch_size
+        while read := list(islice(sentences, window)):
+            if self._table.full:
+                self._table.clear()
+                self._word_vectors = self._word_vectors[:0]
+            rows = [self._table.framed_rows(sentence) for sentence in read]
+            self._encode_new_words()
+            yield from self._embed_window(rows)
+
+    def _embed_window(self, rows: list[np.ndarray]) -> list[np.ndarray]:
+        results: list = [None] * len(rows)
+        for batch in self._batches([len(row) for row in rows]):
+            for k, layers in zip(batch, self._embed_batch([rows[k] for k in batch]), strict=True):
+                results[k] = layers
+        return results
+
+    def _batches(self, lengths: list[int]) -> Iterator[list[int]]:
+        """Positions of the sentences of each batch."""
+        if self.stateful:
+            yield list(range(len(lengths)))
+            return
+        batch: list[int] = []
+        for k in sorted(range(len(lengths)), key=lengths.__getitem__):
+            if batch and (len(batch) == self.batch_size or (len(batch) + 1) * lengths[k] > self.batch_words):
+                yield batch
+                batch = []
+            batch.append(k)
+        yield batch
+
+    def _encode_new_words(self, at_once: int = 4096) -> None:
+        """Bring the vectors `[words, projection]` of the table's words up to date."""
+        parts = [self._word_vectors]
+        for first in range(len(self._word_vectors), len(self._table), at_once):
+            characters = trim_padding(
+                self._table.characters[first : first + at_once], self.bilm.options.widest_filter
+            ).astype(np.int32)
+            # The width is padded to a few sizes; what remains of the padding changes nothing.
+            parts.append(ops.convert_to_numpy(self._encode(characters)))
+        if len(parts) > 1:
+            self._word_vectors = np.concatenate(parts)
+
+    def _embed_batch(self, rows: list[np.ndarray]) -> Iterator[np.ndarray]:
+        lengths = np.array([len(row) for row in rows])
+        padded = np.zeros((len(rows), lengths.max()), np.int32)
+        for k, row in enumerate(rows):
+            padded[k, : len(row)] = row
+        mask = np.arange(lengths.max()) < lengths[:, None]
+        vectors = self._word_vectors[padded]
+        layers = self._read_in_pieces(vectors, mask)
+        for k, length in enumerate(lengths):
+            token_layer = np.tile(vectors[k, 1 : length - 1], 2)
+            yield np.concatenate([token_layer[None], layers[k, :, 1 : length - 1]])
+
+    def _read_in_pieces(self, vectors: np.ndarray, mask: np.ndarray) -> np.ndarray:
+        """The LSTM layers `[batch, layers, time, 2 * projection]` of token vectors `[batch, time, projection]`."""
+        batch, time, p = vectors.shape
+        layers = np.empty((batch, self.bilm.options.layers, time, 2 * p), np.float32)
+        pieces = [slice(first, first + self.steps) for first in range(0, time, self.steps)]
+        state = self._initial_state(batch)
+        # The directions do not meet before the end, so that one reads the pieces from the left while the other reads them from the right.
+        for left, right in zip(pieces, reversed(pieces), strict=True):
+            forward, backward, state = self._read(vectors[:, left], mask[:, left], vectors[:, right], mask[:, right], state)
+            layers[:, :, left, :p] = forward
+            layers[:, :, right, p:] = backward
+        if self.stateful:
+            self._keep_state(state)
+        return layers
+
+    def _read_both_directions(self, left, left_mask, right, right_mask, state):
+        forward, forward_state = self.bilm.forward_stack(left, mask=left_mask, state=state[0])
+        backward, backward_state = self.bilm.backward_stack(right, mask=right_mask, state=state[1])
+        return ops.stack(forward, axis=1), ops.stack(backward, axis=1), [forward_state, backward_state]
+
+    def _initial_state(self, batch: int) -> list:
+        """For each direction and layer `[hidden [batch, projection], memory [batch, cells]]`."""
+        options = self.bilm.options
+        if self._state is not None:
+            return _map_state(lambda rows: rows[:batch], self._grown_state(batch))
+        return [
+            [[np.zeros((batch, width), np.float32) for width in (options.projection, options.cells)] for _ in range(options.layers)]
+            for _ in range(2)
+        ]
+
+    def _grown_state(self, batch: int) -> list:
+        missing = max(0, batch - len(self._state[0][0][0]))
+        return _map_state(lambda rows: np.pad(rows, ((0, missing), (0, 0))), self._state)
+
+    def _keep_state(self, state: list) -> None:
+        """Rows that a smaller batch did not reach keep their state."""
+        new = _map_state(ops.convert_to_numpy, state)
+        if self._state is None:
+            self._state = new
+            return
+        batch = len(new[0][0][0])
+        for old_direction, new_direction in zip(self._state, new, strict=True):
+            for k, arrays in enumerate(new_direction):
+                old_direction[k] = [
+                    np.concatenate([rows, old[batch:]]) for rows, old in zip(arrays, old_direction[k], strict=True)
+                ]
+
+
+def _map_state(function, state: list) -> list:
+    return [[[function(rows) for rows in layer] for layer in direction] for direction in state]

@@ -1,0 +1,83 @@
+"""The biLM with its softmax, as it is trained."""
+
+import keras
+from keras import ops
+
+from embeddings.bilm import BiLM
+from embeddings.softmax import softmax_loss
+
+
+class LanguageModel(keras.Model):
+    """Predicts each word from those before it, and from those after it (Peters et al. 2018, section 3.1).
+
+    The softmax is shared by both directions. The LSTM state is carried from one window to the next, without its gradient: truncated
+    backpropagation through time (Williams and Peng 1990).
+
+    Args:
+        bilm: the network below the softmax.
+        vocabulary: number of words to predict.
+        batch_size: rows of every batch; each row is a stream of text of its own.
+        dropout: share of the token vectors' and of the top layer's units that training leaves out.
+
+    Call arguments:
+        inputs: a dict of
+            `characters`: int `[unique words, characters]`, the distinct words of the window;
+            `forward`, `backward`: int `[batch, time]`, rows of `characters` in the order of the text; the forward windows of a batch row
+                follow one another to the right, the backward windows to the left;
+            `forward_next`, `backward_next`: int `[batch, time]`, the word to the right, or to the left, by its number in the vocabulary.
+
+    Returns:
+        Negative log-likelihoods in nats, `[2, batch, time]`, forward first.
+    """
+
+    def __init__(self, bilm: BiLM, vocabulary: int, batch_size: int, dropout: float = 0.1, **kwargs):
+        super().__init__(**kwargs)
+        self.bilm = bilm
+        self.batch_size = batch_size
+        options = bilm.options
+        self.softmax = self.add_weight(
+            name="softmax", shape=(vocabulary, options.projection), initializer=keras.initializers.RandomNormal(stddev=options.projection**-0.5)
+        )
+        self.softmax_bias = self.add_weight(name="softmax_bias", shape=(vocabulary,), initializer="zeros")
+        self.carried = [
+            [
+                [
+                    self.add_weight(name=f"{direction}_{k}_{part}", shape=(batch_size, width), initializer="zeros", trainable=False)
+                    for part, width in (("hidden", options.projection), ("memory", options.cells))
+                ]
+                for k in range(options.layers)
+            ]
+            for direction in ("forward", "backward")
+        ]
+        self.dropout = keras.layers.Dropout(dropout)
+        self.built = True
+
+    def reset_state(self) -> None:
+        """Let every row begin a new text."""
+        for variable in self._carried_variables():
+            variable.assign(ops.zeros_like(variable))
+
+    def _carried_variables(self):
+        return [variable for direction in self.carried for layer in direction for variable in layer]
+
+    def call(self, inputs, training=False):
+        words = self.bilm.token_encoder(inputs["characters"])
+        losses, states = [], []
+        for direction, stack, state in zip(
+            ("forward", "backward"), (self.bilm.forward_stack, self.bilm.backward_stack), self.carried, strict=True
+        ):
+            vectors = self.dropout(ops.take(words, inputs[direction], axis=0), training=training)
+            outputs, last_state = stack(vectors, state=[[ops.stop_gradient(x) for x in layer] for layer in state])
+            states += [x for layer in last_state for x in layer]
+            hidden = self.dropout(outputs[-1], training=training)
+            targets = ops.reshape(inputs[f"{direction}_next"], (-1,))
+            hidden = ops.reshape(hidden, (-1, self.bilm.options.projection))
+            loss = softmax_loss(hidden, self.softmax, self.softmax_bias, targets)
+            losses.append(ops.reshape(loss, ops.shape(inputs[direction])))
+        for variable, value in zip(self._carried_variables(), states, strict=True):
+            variable.assign(value)
+        return ops.stack(losses)
+
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        """The mean of both directions, in nats a word."""
+        return ops.mean(y_pred)

@@ -1,0 +1,59 @@
+"""Raw text to words with their places in it."""
+
+import re
+from collections.abc import Iterator
+from functools import cache
+from typing import Literal, NamedTuple
+
+TokenizerName = Literal["spacy", "whitespace"]
+
+
+class Token(NamedTuple):
+    """A word and its place: `text[start:end]` of the raw text, in characters."""
+
+    text: str
+    start: int
+    end: int
+
+
+def tokenize(text: str, tokenizer: TokenizerName = "spacy") -> list[Token]:
+    """Split a raw text into words.
+
+    Args:
+        text: raw text.
+        tokenizer: `"spacy"`, the rules of spaCy's blank English pipeline, or `"whitespace"`, for text that is tokenised already.
+
+    >>> tokenize("It isn't.")
+    [Token(text='It', start=0, end=2), Token(text='is', start=3, end=5), Token(text="n't", start=5, end=8), Token(text='.', start=8, end=9)]
+    """
+    return list(_spacy_tokens(text) if tokenizer == "spacy" else _whitespace_tokens(text))
+
+
+def words_with_places(words: list[str]) -> tuple[str, list[Token]]:
+    """The text that words make when joined by spaces, and their places in it."""
+    tokens, start = [], 0
+    for word in words:
+        tokens.append(Token(word, start, start + len(word)))
+        start += len(word) + 1
+    return " ".join(words), tokens
+
+
+def _whitespace_tokens(text: str) -> Iterator[Token]:
+    for match in re.finditer(r"\S+", text):
+        yield Token(match[0], *match.span())
+
+
+def _spacy_tokens(text: str) -> Iterator[Token]:
+    for token in _spacy_pipeline()(text):
+        if not token.is_space:
+            yield Token(token.text, token.idx, token.idx + len(token.text))
+
+
+@cache
+def _spacy_pipeline():
+    import spacy
+
+    pipeline = spacy.blank("en")
+    # The limit guards parsers, which a blank pipeline has none of.
+    pipeline.max_length = 10**9
+    return pipeline.tokenizer

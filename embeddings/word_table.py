@@ -1,0 +1,76 @@
+"""Distinct words by number, so that each is spelled and looked up once."""
+
+from collections.abc import Iterable
+from itertools import islice
+
+import numpy as np
+
+from embeddings.characters import SENTENCE_BEGIN, SENTENCE_END, characters_of_words
+
+
+class WordTable:
+    """Numbers words in the order in which they first appear and keeps their characters.
+
+    Row 0 is the begin of a sentence, row 1 its end. The table grows until `clear` is called, which the owner does when it has more than
+    `capacity` rows (about 100 bytes a row).
+
+    Args:
+        max_characters: characters of a word.
+        capacity: rows after which `full` is true.
+
+    Attributes:
+        characters: int16 of shape `[len(table), max_characters]`.
+    """
+
+    def __init__(self, max_characters: int, capacity: int = 500_000):
+        self.max_characters = max_characters
+        self.capacity = capacity
+        self.clear()
+
+    def clear(self) -> None:
+        self._row_of_word = _Numbering()
+        self._characters = np.empty((1024, self.max_characters), np.int16)
+        self.rows([SENTENCE_BEGIN, SENTENCE_END])
+
+    def __len__(self) -> int:
+        return len(self._row_of_word)
+
+    @property
+    def full(self) -> bool:
+        return len(self) > self.capacity
+
+    @property
+    def characters(self) -> np.ndarray:
+        return self._characters[: len(self)]
+
+    def words(self) -> list[str]:
+        """The words of all rows, in order."""
+        return list(self._row_of_word)
+
+    def rows(self, words: Iterable[str]) -> np.ndarray:
+        """Row numbers of words, int32 of shape `[words]`; unseen words are added."""
+        seen = len(self)
+        rows = np.fromiter(map(self._row_of_word.__getitem__, words), np.int32)
+        if len(self) > seen:
+            self._spell(seen)
+        return rows
+
+    def framed_rows(self, words: Iterable[str]) -> np.ndarray:
+        """Row numbers of a sentence between its two frame words, int32 of shape `[words + 2]`."""
+        return np.concatenate([[0], self.rows(words), [1]]).astype(np.int32)
+
+    def _spell(self, first: int) -> None:
+        if len(self) > len(self._characters):
+            grown = np.empty((2 * len(self), self.max_characters), np.int16)
+            grown[:first] = self._characters[:first]
+            self._characters = grown
+        new = list(islice(reversed(self._row_of_word), len(self) - first))[::-1]
+        self._characters[first : len(self)] = characters_of_words(new, self.max_characters)
+
+
+class _Numbering(dict[str, int]):
+    """Gives a key that is asked for the first time the next number."""
+
+    def __missing__(self, key: str) -> int:
+        self[key] = number = len(self)
+        return number
