@@ -44,16 +44,13 @@ def _whitespace_tokens(text: str) -> Iterator[Token]:
 
 
 def _spacy_tokens(text: str) -> Iterator[Token]:
-    for token in _spacy_pipeline()(text):
+    for token in _spacy_tokenizer()(text):
         if not token.is_space:
             yield Token(token.text, token.idx, token.idx + len(token.text))
 
 
 @cache
-def _spacy_pipeline():
+def _spacy_tokenizer():
     import spacy
 
-    pipeline = spacy.blank("en")
-    # The limit guards parsers, which a blank pipeline has none of.
-    pipeline.max_length = 10**9
-    return pipeline.tokenizer
+    return spacy.blank("en").tokenizer
