@@ -1,0 +1,99 @@
+"""A linear-chain conditional random field (Lafferty et al. 2001; for tagging Lample et al. 2016, section 2.2)."""
+
+import keras
+import numpy as np
+from keras import ops
+
+
+class CRF(keras.layers.Layer):
+    """Scores whole paths of tags: score(y) = sum_t emission[t, y_t] + sum_t transition[y_t-1, y_t] + begin[y_0] + end[y_last].
+
+    Args:
+        tags: number of tags K.
+
+    Example:
+        >>> crf = CRF(3)
+        >>> emissions = keras.ops.zeros((1, 2, 3))
+        >>> crf.log_likelihood(emissions, [[0, 2]], [[True, True]])  # log(1 / 9)
+        <tf.Tensor: shape=(1,), dtype=float32, numpy=array([-2.1972246], dtype=float32)>
+    """
+
+    def __init__(self, tags: int, **kwargs):
+        super().__init__(**kwargs)
+        self.tags = tags
+        self.transitions = self.add_weight(name="transitions", shape=(tags, tags), initializer="glorot_uniform")
+        self.begin = self.add_weight(name="begin", shape=(tags,), initializer="zeros")
+        self.end = self.add_weight(name="end", shape=(tags,), initializer="zeros")
+        self.built = True
+
+    def log_likelihood(self, emissions, tags, mask):
+        """log p(tags | emissions).
+
+        Args:
+            emissions: `[batch, time, tags]`.
+            tags: int `[batch, time]`; any tag where the mask is False.
+            mask: bool `[batch, time]`; each row True, then False, with at least one True.
+
+        Returns:
+            `[batch]`, in nats.
+        """
+        return self._score(emissions, tags, mask) - self._log_partition(emissions, mask)
+
+    def _score(self, emissions, tags, mask):
+        present = ops.cast(mask, emissions.dtype)
+        tags = ops.cast(tags, "int32")
+        emitted = ops.squeeze(ops.take_along_axis(emissions, tags[..., None], axis=-1), -1)
+        stepped = ops.take(ops.reshape(self.transitions, (-1,)), tags[:, :-1] * self.tags + tags[:, 1:])
+        last = ops.sum(ops.cast(mask, "int32"), axis=1, keepdims=True) - 1
+        last_tag = ops.squeeze(ops.take_along_axis(tags, last, axis=1), 1)
+        return (
+            ops.sum(emitted * present, axis=1)
+            + ops.sum(stepped * present[:, 1:], axis=1)
+            + ops.take(self.begin, tags[:, 0])
+            + ops.take(self.end, last_tag)
+        )
+
+    def _log_partition(self, emissions, mask):
+        """The forward algorithm: log of the sum of exp(score) over all paths, `[batch]`."""
+        # Time first, as the scan wants it.
+        emissions, mask = ops.transpose(emissions, (1, 0, 2)), ops.transpose(mask)
+        transitions = ops.convert_to_tensor(self.transitions)
+
+        def step(alpha, inputs):
+            emission, present = inputs
+            reached = ops.logsumexp(alpha[:, :, None] + transitions, axis=1) + emission
+            alpha = ops.where(present[:, None], reached, alpha)
+            return alpha, None
+
+        alpha, _ = ops.scan(step, self.begin + emissions[0], (emissions[1:], mask[1:]))
+        return ops.logsumexp(alpha + self.end, axis=-1)
+
+    def decode(self, emissions: np.ndarray, lengths: np.ndarray) -> list[np.ndarray]:
+        """The best path of each row (Viterbi).
+
+        Args:
+            emissions: `[batch, time, tags]`.
+            lengths: int `[batch]`, words of each row, at least 1.
+
+        Returns:
+            For each row int `[length]`.
+        """
+        transitions, begin, end = (ops.convert_to_numpy(w) for w in (self.transitions, self.begin, self.end))
+        time = emissions.shape[1]
+        best = begin + emissions[:, 0]
+        came_from = np.zeros(emissions.shape, np.int32)
+        for t in range(1, time):
+            scores = best[:, :, None] + transitions
+            came_from[:, t] = scores.argmax(axis=1)
+            reached = scores.max(axis=1) + emissions[:, t]
+            best = np.where((t < lengths)[:, None], reached, best)
+        paths = []
+        for row, length in enumerate(lengths):
+            path = [int((best[row] + end).argmax())]
+            for t in range(length - 1, 0, -1):
+                path.append(int(came_from[row, t, path[-1]]))
+            paths.append(np.array(path[::-1]))
+        return paths
+
+    def get_config(self):
+        return super().get_config() | {"tags": self.tags}

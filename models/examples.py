@@ -1,0 +1,93 @@
+"""Labelled texts, and the batches that heads learn from."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from embeddings.errors import InputError
+from embeddings.store import Store
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Labelled texts of one split.
+
+    Args:
+        sentences: the words of each text.
+        targets: a label for each text, or a tag for each word of each text.
+        places: where each text stands, for messages, such as `train.csv, line 7`.
+    """
+
+    sentences: Sequence[Sequence[str]]
+    targets: Sequence[str] | Sequence[Sequence[str]]
+    places: Sequence[str]
+
+    def __len__(self) -> int:
+        return len(self.sentences)
+
+    def label_set(self) -> list[str]:
+        """All labels, in the order of the alphabet, `O` first among tags."""
+        found = {label for target in self.targets for label in ([target] if isinstance(target, str) else target)}
+        return sorted(found, key=lambda label: (label != "O", label))
+
+    def numbered(self, labels: Sequence[str]) -> list[np.ndarray]:
+        """The number of each label, int32: shape `[]` for a text, `[words]` for tags.
+
+        Raises:
+            InputError: a label is not among `labels`; the message names the place and the label.
+        """
+        number = {label: k for k, label in enumerate(labels)}
+        numbered = []
+        for target, place in zip(self.targets, self.places, strict=True):
+            try:
+                numbers = number[target] if isinstance(target, str) else [number[tag] for tag in target]
+            except KeyError as error:
+                known = ", ".join(labels[:20]) + (", ..." if len(labels) > 20 else "")
+                raise InputError(f"{place}: label {error} was not seen in training; known labels: {known}") from None
+            numbered.append(np.array(numbers, np.int32))
+        return numbered
+
+
+def batches(
+    store: Store, targets: Sequence[np.ndarray] | None, batch_size: int, random: np.random.Generator | None = None
+) -> Iterator[tuple[np.ndarray, dict[str, np.ndarray], np.ndarray | None]]:
+    """Batches of texts of like length.
+
+    Args:
+        store: the biLM's layers of each text.
+        targets: from `Examples.numbered`, or None to predict.
+        batch_size: texts in a batch.
+        random: shuffles the texts, mildly sorted by length, and then the batches; None for the order of length.
+
+    Yields:
+        The positions of the texts, int `[batch]`; what heads take, `layers` `[batch, layers, time, dim]` and `mask` `[batch, time]`; and the
+        targets, `[batch]` or `[batch, time]`.
+    """
+    lengths = np.array([layers.shape[1] for layers in store])
+    noise = random.uniform(0.9, 1.1, len(lengths)) if random else 1.0
+    order = np.argsort(lengths * noise, kind="stable")
+    chunks = [order[first : first + batch_size] for first in range(0, len(order), batch_size)]
+    if random:
+        random.shuffle(chunks)
+    for chunk in chunks:
+        yield chunk, padded([store[k] for k in chunk]), None if targets is None else _padded_targets([targets[k] for k in chunk])
+
+
+def padded(layers: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
+    """What heads take, from the layers `[layers, words, dim]` of each text."""
+    lengths = np.array([x.shape[1] for x in layers])
+    count, _, dim = layers[0].shape
+    together = np.zeros((len(layers), count, lengths.max(), dim), np.float32)
+    for row, x in zip(together, layers, strict=True):
+        row[:, : x.shape[1]] = x
+    return {"layers": together, "mask": np.arange(lengths.max()) < lengths[:, None]}
+
+
+def _padded_targets(targets: Sequence[np.ndarray]) -> np.ndarray:
+    if targets[0].ndim == 0:
+        return np.array(targets)
+    together = np.zeros((len(targets), max(map(len, targets))), np.int32)
+    for row, target in zip(together, targets, strict=True):
+        row[: len(target)] = target
+    return together

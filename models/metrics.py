@@ -1,0 +1,54 @@
+"""How good predictions are."""
+
+import warnings
+from collections.abc import Sequence
+
+import numpy as np
+
+
+def score(task: str, gold: Sequence, predicted: Sequence) -> dict[str, float]:
+    """The metrics of a task.
+
+    Args:
+        task: `"classification"` or `"tagging"`.
+        gold, predicted: a label for each text, or the tags of each text.
+
+    Returns:
+        For classification `accuracy` and `macro_f1`. For tagging `accuracy` by word, and where the tags mark spans (BIO) `precision`, `recall`
+        and `f1` of whole spans, by the CoNLL definition (seqeval).
+    """
+    return classification_scores(gold, predicted) if task == "classification" else tagging_scores(gold, predicted)
+
+
+def main_metric(task: str, labels: Sequence[str]) -> str:
+    """The metric that training selects by."""
+    return "f1" if task == "tagging" and marks_spans(labels) else "accuracy"
+
+
+def marks_spans(labels: Sequence[str]) -> bool:
+    """Whether tags are of the form `B-X`, `I-X` and `O`."""
+    return all(label == "O" or label[:2] in ("B-", "I-") for label in labels) and set(labels) != {"O"}
+
+
+def classification_scores(gold: Sequence[str], predicted: Sequence[str]) -> dict[str, float]:
+    from sklearn.metrics import accuracy_score, f1_score
+
+    return {
+        "accuracy": float(accuracy_score(gold, predicted)),
+        "macro_f1": float(f1_score(gold, predicted, average="macro", zero_division=0)),
+    }
+
+
+def tagging_scores(gold: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]]) -> dict[str, float]:
+    from seqeval.metrics import f1_score, precision_score, recall_score
+
+    right = [g == p for tags, others in zip(gold, predicted, strict=True) for g, p in zip(tags, others, strict=True)]
+    scores = {"accuracy": float(np.mean(right))}
+    if marks_spans(sorted({tag for tags in gold for tag in tags})):
+        gold, predicted = [list(tags) for tags in gold], [list(tags) for tags in predicted]
+        with warnings.catch_warnings():
+            # seqeval warns where a score is not defined and gives 0, as wanted.
+            warnings.simplefilter("ignore")
+            for name, metric in (("precision", precision_score), ("recall", recall_score), ("f1", f1_score)):
+                scores[name] = float(metric(gold, predicted))
+    return scores

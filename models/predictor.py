@@ -1,0 +1,101 @@
+"""A trained model, ready to answer. The command line, the REST server and MLflow's pyfunc all ask this one."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from threading import Lock
+
+from embeddings.embedder import Embedder
+from embeddings.errors import InputError
+from embeddings.tokenizer import Token, tokenize, words_with_places
+from models.examples import padded
+from models.model_folder import Description, load_model
+from models.predictions import Classification, Prediction, Tagging, spans_of
+from models.training import Head
+
+Text = str | Sequence[str]
+"""A raw text, or its words."""
+
+
+class Predictor:
+    """Answers for texts: words, biLM, head, labels.
+
+    It may be shared by threads, which take turns.
+
+    Args:
+        description, head, embedder: as `load_model` gives them.
+
+    Example:
+        >>> predictor = Predictor.load("demo/models/library")
+        >>> predictor.predict(["Returns a DataFrame with one row per group."])[0].label
+        'pandas'
+    """
+
+    def __init__(self, description: Description, head: Head, embedder: Embedder):
+        self.description = description
+        self._head = head
+        self._embedder = embedder
+        self._lock = Lock()
+
+    @classmethod
+    def load(cls, folder: str | Path) -> "Predictor":
+        """Read a model folder.
+
+        Raises:
+            ModelError: the folder is no model.
+            SourceError: its biLM cannot be read.
+        """
+        return cls(*load_model(Path(folder)))
+
+    def predict(self, texts: Sequence[Text], batch_size: int = 64) -> list[Prediction]:
+        """Answer for each text.
+
+        Args:
+            texts: raw texts, or lists of words; places in a list of words are those in the words joined by spaces.
+            batch_size: texts that pass the head at once.
+
+        Returns:
+            In order, a `Classification` or a `Tagging` for each text.
+
+        Raises:
+            InputError: a text has no words; the message names its position.
+        """
+        if isinstance(texts, str):
+            raise InputError("expected a list of texts, found one text")
+        read = [self._read(text, position) for position, text in enumerate(texts)]
+        predictions: list = [None] * len(read)
+        with self._lock:
+            # Texts of like length share a batch, which keeps the padding small.
+            order = sorted(range(len(read)), key=lambda k: len(read[k][1]))
+            for first in range(0, len(order), batch_size):
+                batch = order[first : first + batch_size]
+                for k, prediction in zip(batch, self._predict_batch([read[k] for k in batch]), strict=True):
+                    predictions[k] = prediction
+        return predictions
+
+    def _read(self, text: Text, position: int) -> tuple[str, list[Token]]:
+        if isinstance(text, str):
+            raw, tokens = text, tokenize(text, self.description.tokenizer)
+        else:
+            raw, tokens = words_with_places(list(text))
+        if not tokens or not raw.strip():
+            raise InputError(f"text {position} has no words; expected at least one")
+        return raw, tokens
+
+    def _predict_batch(self, batch: list[tuple[str, list[Token]]]) -> list[Prediction]:
+        x = padded(list(self._embedder.embed([[token.text for token in tokens] for _, tokens in batch])))
+        decoded = self._head.decode(self._head.predict_on_batch(x), x["mask"].sum(axis=1))
+        labels = self.description.labels
+        if self.description.task == "classification":
+            return [_classification(labels, probabilities) for probabilities in decoded]
+        return [
+            _tagging(text, tokens, [labels[k] for k in path]) for (text, tokens), path in zip(batch, decoded, strict=True)
+        ]
+
+
+def _classification(labels: list[str], probabilities) -> Classification:
+    ranked = sorted(zip(labels, map(float, probabilities), strict=True), key=lambda pair: -pair[1])
+    return Classification(ranked[0][0], dict(ranked))
+
+
+def _tagging(text: str, tokens: list[Token], tags: list[str]) -> Tagging:
+    return Tagging(tokens, tags, spans_of(text, tokens, tags))

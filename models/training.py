@@ -1,0 +1,92 @@
+"""Training of a head on the frozen layers of a biLM."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import keras
+import numpy as np
+
+from embeddings.store import Store
+from models.classifier import Classifier
+from models.examples import Examples, batches
+from models.metrics import main_metric, score
+from models.options import HeadOptions, Task, TrainingSettings
+from models.tagger import Tagger
+
+Head = Classifier | Tagger
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """What one pass over the training data gave: the mean loss in nats a text, the validation scores, and the seconds it took."""
+
+    number: int
+    loss: float
+    scores: dict[str, float]
+    seconds: float
+
+
+def build_head(task: Task, options: HeadOptions, labels: int, shape: tuple[int, int]) -> Head:
+    """The head of a task; `shape` is `(layers, dim)` of the biLM."""
+    return (Classifier if task == "classification" else Tagger)(options, labels, shape)
+
+
+def train_head(
+    task: Task,
+    options: HeadOptions,
+    settings: TrainingSettings,
+    labels: Sequence[str],
+    train: tuple[Examples, Store],
+    validation: tuple[Examples, Store],
+    seed: int,
+    on_epoch: Callable[[Epoch], None] = lambda epoch: None,
+) -> Head:
+    """Train a head and keep its best epoch.
+
+    Args:
+        task: classification or tagging.
+        options, settings: of the head and of its training.
+        labels: the label set.
+        train, validation: examples, and the biLM's layers of their sentences.
+        seed: of the initial weights, dropout and the order of the batches.
+        on_epoch: called after each epoch.
+
+    Raises:
+        InputError: an example has a label that is not in the label set.
+    """
+    keras.utils.set_random_seed(seed)
+    random = np.random.default_rng(seed)
+    (examples, store), (held_out, held_out_store) = train, validation
+    head = build_head(task, options, len(labels), (store.layers, store.dim))
+    # XLA would compile anew for every length.
+    head.compile(keras.optimizers.Adam(settings.learning_rate, global_clipnorm=settings.clip_norm), jit_compile=False)
+    targets = examples.numbered(labels)
+    held_out.numbered(labels)
+    decisive = main_metric(task, labels)
+
+    best, best_score, best_epoch = head.get_weights(), -1.0, 0
+    for number in range(1, settings.epochs + 1):
+        began = time.perf_counter()
+        losses = [head.train_on_batch(x, y) for _, x, y in batches(store, targets, settings.batch_size, random)]
+        scores = score(task, held_out.targets, predict_labels(task, head, held_out_store, labels))
+        on_epoch(Epoch(number, float(np.mean(losses)), scores, time.perf_counter() - began))
+        if scores[decisive] > best_score:
+            best, best_score, best_epoch = head.get_weights(), scores[decisive], number
+        elif number - best_epoch >= settings.patience:
+            break
+    head.set_weights(best)
+    return head
+
+
+def predict_labels(task: Task, head: Head, store: Store, labels: Sequence[str], batch_size: int = 128) -> list:
+    """The label of each text, or the tags of its words, in the order of the store."""
+    predicted: list = [None] * len(store)
+    for positions, x, _ in batches(store, None, batch_size):
+        decoded = head.decode(head.predict_on_batch(x), x["mask"].sum(axis=1))
+        for position, result in zip(positions, decoded, strict=True):
+            if task == "classification":
+                predicted[position] = labels[int(np.argmax(result))]
+            else:
+                predicted[position] = [labels[k] for k in result]
+    return predicted
