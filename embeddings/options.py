@@ -1,7 +1,7 @@
 """The sizes and switches of a biLM, as `options.json` of the published models spells them."""
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar, Literal
 
 from embeddings.errors import SourceError
 
@@ -34,11 +34,13 @@ class BiLMOptions:
     )
     character_dim: int = 16
     highways: int = 2
-    activation: str = "relu"
+    activation: Literal["relu", "tanh"] = "relu"
     cell_clip: float | None = 3.0
     projection_clip: float | None = 3.0
     skip_connections: bool = True
     max_characters: int = MAX_CHARACTERS_PER_WORD
+
+    __pydantic_config__: ClassVar = {"extra": "forbid"}
 
     @property
     def dim(self) -> int:
@@ -89,7 +91,7 @@ class BiLMOptions:
                 filters=tuple((int(width), int(count)) for width, count in cnn["filters"]),
                 character_dim=int(cnn["embedding"]["dim"]),
                 highways=int(cnn.get("n_highway") or 0),
-                activation=str(cnn["activation"]),
+                activation=cnn["activation"],
                 cell_clip=_clip(lstm.get("cell_clip")),
                 projection_clip=_clip(lstm.get("proj_clip")),
                 skip_connections=bool(lstm.get("use_skip_connections", False)),

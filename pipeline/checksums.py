@@ -1,0 +1,19 @@
+"""The identity of data."""
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+
+def checksum_of_file(path: Path) -> str:
+    """SHA-256 of a file, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def checksum_of_sentences(sentences: Iterable[Sequence[str]]) -> str:
+    """SHA-256 of sentences, in hexadecimal; where a word or a sentence ends makes a difference."""
+    digest = hashlib.sha256()
+    for sentence in sentences:
+        digest.update("\x00".join(sentence).encode("utf-8", "surrogatepass") + b"\x01")
+    return digest.hexdigest()

@@ -1,0 +1,212 @@
+"""The command `telmo`.
+
+Nothing that computes is imported before a command needs it, so that `--help` and a config error answer at once.
+"""
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from embeddings.errors import TelmoError
+
+# TensorFlow greets on standard error; a user's own setting wins.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+app = typer.Typer(
+    name="telmo",
+    help="Transfer learning for text with ELMo: pretrain, embed, train from a config, track and serve.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+
+Config = Annotated[Path, typer.Argument(metavar="CONFIG", help="A YAML file; see configs/.")]
+Changes = Annotated[
+    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a key of the config: training.epochs=3.")
+]
+Model = Annotated[str, typer.Argument(metavar="MODEL", help="A folder, runs:/RUN/model or models:/NAME@ALIAS.")]
+Encoding = Annotated[str, typer.Option(help="Encoding of the input.")]
+
+
+@app.callback()
+def options(
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+    version: Annotated[bool, typer.Option("--version", help="Show the version and exit.")] = False,
+) -> None:
+    if version:
+        from importlib.metadata import version as version_of
+
+        print(f"telmo {version_of('telmo')}")
+        raise typer.Exit
+
+
+@app.command()
+def demo(
+    output: Annotated[Path, typer.Option(help="Folder for what the demo makes.")] = Path("demo"),
+    port: Annotated[int, typer.Option(help="Port of the demo's server; 0 for a free one.")] = 0,
+) -> None:
+    """Run the whole pipe on the embedded default: pretrain, embed, train, track, serve, ask."""
+    from pipeline.demo import run_demo
+
+    run_demo(output, port)
+
+
+@app.command()
+def pretrain(config: Config, change: Changes = None) -> None:
+    """Train a biLM on text."""
+    from pipeline.config import PretrainConfig, read_config
+
+    read = read_config(PretrainConfig, config, change)
+    from pipeline.pretrain import pretrain_stage
+    from pipeline.progress import pretraining_bar
+
+    with pretraining_bar() as report:
+        scores = pretrain_stage(read, report)
+    print(
+        f"{read.output}: perplexity {scores['forward_perplexity']:.1f} forward, {scores['backward_perplexity']:.1f} backward"
+    )
+
+
+@app.command()
+def embed(
+    corpus: Annotated[str, typer.Argument(metavar="INPUT", help="A text, one sentence a line, or a CoNLL-U file.")],
+    output: Annotated[Path, typer.Argument(metavar="OUTPUT", help="The HDF5 file to write.")],
+    source: Annotated[str, typer.Option(help="The biLM: a folder with options.json and an HDF5 file.")],
+    tokenizer: Annotated[str, typer.Option(help="spacy, or whitespace for text that is tokenised already.")] = "spacy",
+    encoding: Encoding = "utf-8",
+    stateful: Annotated[
+        bool, typer.Option("--stateful", help="Carry the LSTM state on from sentence to sentence.")
+    ] = False,
+) -> None:
+    """Write the vectors of a corpus to a file."""
+    if tokenizer not in ("spacy", "whitespace"):
+        raise typer.BadParameter(f"'{tokenizer}'; expected spacy or whitespace", param_hint="--tokenizer")
+    from embeddings.source import find_source
+    from pipeline.readers import data_file, format_of
+
+    find_source(source)
+    format_of(data_file(corpus))
+    from pipeline.embed import embed_stage
+    from pipeline.progress import embedding_bar
+
+    with embedding_bar() as report:
+        counts = embed_stage(source, corpus, output, tokenizer, encoding, stateful, report)  # type: ignore[arg-type]
+    empty = f", {counts.empty} of them empty" if counts.empty else ""
+    print(f"{output}: {counts.sentences:,} sentences{empty}, {counts.words:,} words")
+
+
+@app.command()
+def train(config: Config, change: Changes = None) -> None:
+    """Train a head, track it in MLflow and register it."""
+    from pipeline.config import TrainConfig, read_config
+
+    read = read_config(TrainConfig, config, change)
+    from pipeline.progress import print_epoch, print_scores
+    from pipeline.train import train_stage
+
+    trained = train_stage(read, print_epoch)
+    print_scores(f"{read.name} on the test data", trained.scores)
+    if trained.version:
+        print(f"registered as models:/{read.name}@{read.tracking.alias}, version {trained.version}; run {trained.run_id}")
+    print(f"saved in {trained.folder}")
+
+
+@app.command()
+def evaluate(
+    model: Model,
+    data: Annotated[str, typer.Argument(metavar="DATA", help="A file of labelled texts.")],
+    text: Annotated[str | None, typer.Option(help="Column of the text or of the words.")] = None,
+    label: Annotated[str | None, typer.Option(help="Column of the label or of the tags.")] = None,
+    encoding: Encoding = "utf-8",
+    format: Annotated[str | None, typer.Option(help="csv, tsv, jsonl, conllu or conll, if the name does not tell.")] = None,
+    plot: Annotated[Path | None, typer.Option(help="PNG file for the confusion matrix.")] = None,
+) -> None:
+    """Score a trained model on labelled texts."""
+    from pipeline.readers import SUFFIXES, data_file
+
+    if format not in (None, *SUFFIXES.values()):
+        raise typer.BadParameter(f"'{format}'; expected csv, tsv, jsonl, conllu or conll", param_hint="--format")
+    data_file(data)
+    from pipeline.evaluate import evaluate_stage
+    from pipeline.progress import print_scores
+
+    scores = evaluate_stage(model, data, text, label, encoding, format, plot)  # type: ignore[arg-type]
+    print_scores(f"{model} on {int(scores.pop('examples')):,} examples of {data}", scores)
+
+
+@app.command()
+def predict(
+    model: Model,
+    texts: Annotated[list[str] | None, typer.Argument(metavar="TEXT", help="By default lines of standard input.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a text, with all there is to say.")] = False,
+) -> None:
+    """Answer for texts."""
+    from dataclasses import asdict
+
+    from serve.registry import find_model
+
+    folder = find_model(model).folder
+    if not texts:
+        texts = [line for line in _standard_input() if line.strip()]
+    from models.predictor import Predictor
+    from pipeline.progress import one_line
+
+    for text, prediction in zip(texts, Predictor.load(folder).predict(texts), strict=True):
+        print(json.dumps(asdict(prediction), ensure_ascii=False) if as_json else one_line(text, prediction))
+
+
+def _standard_input() -> list[str]:
+    from embeddings.errors import InputError
+
+    try:
+        return sys.stdin.buffer.read().decode("utf-8").splitlines()
+    except UnicodeDecodeError as error:
+        line = error.object[: error.start].count(b"\n") + 1
+        raise InputError(f"standard input line {line}: not UTF-8; expected UTF-8 text") from None
+
+
+@app.command()
+def serve(
+    models: Annotated[list[str], typer.Argument(metavar="MODEL", help="Folders, or places in MLflow.")],
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port to listen on; 0 for a free one.", min=0, max=65535)] = 8000,
+) -> None:
+    """Answer over REST."""
+    from serve.server import listen, run_server
+
+    listener = listen(host, port)
+    run_server(models, listener)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """The command line: 0 done, 1 failed, 2 wrong usage; errors in one line, with `--debug` in full."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    try:
+        app(arguments)
+    except TelmoError as error:
+        if "--debug" in arguments:
+            raise
+        _fail(str(error), error.exit_code)
+    except KeyboardInterrupt:
+        _fail("interrupted", 130)
+    except BrokenPipeError:
+        # The reader of our output has gone, as with `| head`.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except Exception as error:
+        if "--debug" in arguments:
+            raise
+        _fail(f"internal error: {type(error).__name__}: {error}; see all of it with telmo --debug", 1)
+
+
+def _fail(message: str, code: int) -> Any:
+    print(f"telmo: {message}", file=sys.stderr)
+    sys.exit(code)
+
+
+if __name__ == "__main__":
+    main()

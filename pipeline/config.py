@@ -1,0 +1,211 @@
+"""Config files: what each key means, and where in the file a wrong one stands."""
+
+import difflib
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+import yaml
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+
+from embeddings.errors import ConfigError, InputError
+from embeddings.options import BiLMOptions
+from embeddings.settings import PretrainingSettings
+from embeddings.tokenizer import TokenizerName
+from models.options import HeadOptions, Task, TrainingSettings
+from pipeline.docs_corpus import PREFIX
+from pipeline.readers import Format
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def _existing(name: str) -> str:
+    if not name.startswith(PREFIX) and not Path(name).is_file():
+        raise ValueError(f"no such file: {name}")
+    return name
+
+
+DataFile = Annotated[str, AfterValidator(_existing)]
+"""A path, from the folder in which the command runs, or a part of the docs corpus: `docs:library/train`."""
+
+
+class Tracking(_Section):
+    """Where MLflow keeps the run: the experiment, and the alias that the new version of the registered model gets."""
+
+    experiment: str = "telmo"
+    alias: str = "champion"
+    register_model: bool = True
+
+
+class PretrainConfig(_Section):
+    """What `telmo pretrain` does.
+
+    Args:
+        output: folder of the biLM.
+        train, validation: text files, one sentence a line, or CoNLL-U.
+        tokenizer: how a line becomes words.
+        vocabulary: words that the softmax predicts.
+        epochs: passes over the training text; may be a fraction.
+        bilm: sizes of the network.
+        training: how it is trained.
+    """
+
+    output: Path
+    train: DataFile
+    validation: DataFile
+    tokenizer: TokenizerName = "spacy"
+    encoding: str = "utf-8"
+    vocabulary: int = Field(10_000, ge=4)
+    epochs: float = Field(1.0, gt=0)
+    bilm: BiLMOptions = BiLMOptions()
+    training: PretrainingSettings = PretrainingSettings()
+    tracking: Tracking = Tracking()
+
+
+class Data(_Section):
+    """The labelled texts.
+
+    Args:
+        train, validation, test: data files.
+        format: of the files, if their names do not tell.
+        text, label: columns; by default `text` and `label`, for tagging `words` and `tags`.
+        tokenizer: how a raw text becomes words.
+        limit: most examples of the training file, and a fifth of it of the others; drawn at random, always the same ones.
+    """
+
+    train: DataFile
+    validation: DataFile
+    test: DataFile
+    format: Format | None = None
+    text: str | None = None
+    label: str | None = None
+    tokenizer: TokenizerName = "spacy"
+    encoding: str = "utf-8"
+    limit: int | None = Field(None, ge=1)
+
+
+class Embedding(_Section):
+    """The biLM below the head.
+
+    Args:
+        source: where its weights come from.
+        weights: `pretrained`, or `random` for a biLM of the same sizes that has learned nothing.
+        store: folder that keeps the computed layers for the next run; by default they are removed after training.
+    """
+
+    source: Path
+    weights: Annotated[str, Field(pattern="^(pretrained|random)$")] = "pretrained"
+    store: Path | None = None
+
+
+class TrainConfig(_Section):
+    """What `telmo train` does.
+
+    Args:
+        name: of the registered model.
+        task: classification or tagging.
+        output: folder of the trained model.
+        seed: of everything that is drawn at random.
+        data, embedding, head, training, tracking: the parts.
+    """
+
+    name: str = Field(pattern=r"^[\w.-]+$")
+    task: Task
+    output: Path
+    seed: int = 1
+    data: Data
+    embedding: Embedding
+    head: HeadOptions = HeadOptions()
+    training: TrainingSettings = TrainingSettings()
+    tracking: Tracking = Tracking()
+
+
+Config = TypeVar("Config", bound=_Section)
+
+
+def read_config(kind: type[Config], path: Path, changes: list[str] | None = None) -> Config:
+    """Read a YAML config.
+
+    Args:
+        kind: `PretrainConfig` or `TrainConfig`.
+        path: the file.
+        changes: `key=value` from the command line, such as `training.epochs=3`; the value is YAML.
+
+    Raises:
+        ConfigError: the file cannot be read, or a key is unknown, missing or of a wrong type; the message names the line and the key.
+    """
+    try:
+        text = path.read_text("utf-8")
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read ({error.strerror})") from None
+    except UnicodeDecodeError:
+        raise ConfigError(f"{path}: not UTF-8; expected a YAML config") from None
+    try:
+        values, node = yaml.safe_load(text), yaml.compose(text)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        place = f" line {mark.line + 1}" if mark else ""
+        raise ConfigError(f"{path}{place}: not YAML ({getattr(error, 'problem', error)})") from None
+    if not isinstance(values, dict):
+        raise ConfigError(f"{path}: found {type(values).__name__}; expected keys and values")
+    for change in changes or []:
+        _change(values, change)
+    try:
+        return kind.model_validate(values)
+    except ValidationError as error:
+        problems = [_problem(kind, path, node, detail) for detail in error.errors()]
+        raise ConfigError("\n".join(problems)) from None
+
+
+def _change(values: dict[str, Any], change: str) -> None:
+    key, equals, value = change.partition("=")
+    if not equals or not key:
+        raise ConfigError(f"--set {change}: expected key=value, such as training.epochs=3")
+    *sections, last = key.split(".")
+    for section in sections:
+        values = values.setdefault(section, {})
+        if not isinstance(values, dict):
+            raise ConfigError(f"--set {change}: '{section}' is a value, not a section")
+    try:
+        values[last] = yaml.safe_load(value)
+    except yaml.YAMLError:
+        raise ConfigError(f"--set {change}: '{value}' is not a YAML value") from None
+
+
+def _problem(kind: type[_Section], path: Path, node: yaml.Node | None, detail: Any) -> str:
+    """One line for a person: file, line, key, what was found and what was expected."""
+    keys = [str(part) for part in detail["loc"]]
+    line = _line(node, keys)
+    place = f"{path} line {line}" if line else f"{path}"
+    key = ".".join(keys)
+    if detail["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
+        known = _known_keys(kind, keys[:-1])
+        close = difflib.get_close_matches(keys[-1], known, n=1)
+        hint = f"did you mean '{close[0]}'?" if close else f"expected one of {', '.join(known)}"
+        return f"{place}: unknown key '{key}'; {hint}"
+    if detail["type"] == "missing":
+        return f"{place}: key '{key}' is missing"
+    if detail["type"] == "value_error":
+        return f"{place}: '{key}': {detail['ctx']['error']}"
+    message = detail["msg"].removeprefix("Input should be ")
+    return f"{place}: '{key}' is {detail['input']!r}; expected {message}"
+
+
+def _known_keys(kind: Any, keys: list[str]) -> list[str]:
+    for key in keys:
+        kind = getattr(kind, "model_fields", None) and kind.model_fields[key].annotation
+    return list(getattr(kind, "model_fields", None) or getattr(kind, "__dataclass_fields__", {}))
+
+
+def _line(node: yaml.Node | None, keys: list[str]) -> int | None:
+    """The line of a key, or of the section that lacks it."""
+    line = None
+    for key in keys:
+        if not isinstance(node, yaml.MappingNode):
+            break
+        found = next(((name, value) for name, value in node.value if name.value == key), None)
+        if found is None:
+            break
+        line, node = found[0].start_mark.line + 1, found[1]
+    return line

@@ -1,0 +1,59 @@
+"""The stage `pretrain`: text to a biLM."""
+
+from collections.abc import Callable, Iterator
+from itertools import chain, repeat
+from pathlib import Path
+
+from embeddings.atomic import atomic_folder
+from embeddings.errors import InputError
+from embeddings.pretraining import Progress, perplexity, pretrain
+from embeddings.published import write_published
+from embeddings.vocabulary import Vocabulary
+from pipeline.checksums import checksum_of_file
+from pipeline.config import PretrainConfig
+from pipeline.readers import data_file, read_sentences
+from pipeline.tracking import start_run
+
+
+def pretrain_stage(config: PretrainConfig, report: Callable[[Progress], None] = lambda progress: None) -> dict[str, float]:
+    """Train a biLM as a config says, track it, and write its folder.
+
+    Args:
+        config: what to do.
+        report: called as the training goes on.
+
+    Returns:
+        `forward_perplexity` and `backward_perplexity` per word on the validation text, and the number of `words` in the training text.
+
+    Raises:
+        InputError: a text cannot be read, or is too short.
+        OutputError: the folder or the tracking store cannot be written.
+    """
+    train, validation = data_file(config.train), data_file(config.validation)
+    words = sum(len(sentence) + 2 for sentence in _sentences(train, config))
+    vocabulary = Vocabulary.build(_sentences(train, config), config.vocabulary)
+    settings = config.training
+    batches = round(config.epochs * words / (settings.batch_size * settings.steps))
+    if batches < 1:
+        raise InputError(f"{train}: {words} words do not fill a batch of {settings.batch_size} x {settings.steps} words")
+    with start_run(config.tracking, f"pretrain {config.output.name}", config) as run:
+        for context, path in (("train", train), ("validation", validation)):
+            run.data_set(str(path), checksum_of_file(path), context)
+
+        def report_and_log(progress: Progress) -> None:
+            run.metrics({"loss": progress.loss, "words_per_second": progress.words_per_second}, step=progress.batch)
+            report(progress)
+
+        text = chain.from_iterable(_sentences(train, config) for _ in repeat(None))
+        model = pretrain(config.bilm, vocabulary, text, batches, settings, report_and_log)
+        forward, backward = perplexity(model, vocabulary, _sentences(validation, config), settings.steps)
+        scores = {"forward_perplexity": forward, "backward_perplexity": backward}
+        run.metrics(scores)
+        with atomic_folder(config.output) as folder:
+            write_published(folder, model.bilm, vocabulary.words, (model.softmax, model.softmax_bias))
+        run.artifact(config.output / "options.json", "bilm")
+    return scores | {"words": words}
+
+
+def _sentences(path: Path, config: PretrainConfig) -> Iterator[list[str]]:
+    return (sentence for sentence in read_sentences(path, config.tokenizer, config.encoding) if sentence)

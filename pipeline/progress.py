@@ -1,0 +1,86 @@
+"""What a person sees of a command that works."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+
+from models.predictions import Classification, Prediction
+
+if TYPE_CHECKING:
+    from embeddings.pretraining import Progress as Pretraining
+    from models.training import Epoch
+    from pipeline.embed import Counts
+
+console = Console(highlight=False)
+errors = Console(stderr=True, highlight=False)
+"""Bars go to standard error, so that standard output holds results only."""
+
+
+@contextmanager
+def pretraining_bar() -> Iterator[Callable[["Pretraining"], None]]:
+    """A bar with the loss, words a second and the time left."""
+    columns = (TextColumn("pretraining"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"))
+    with Progress(*columns, TimeRemainingColumn(), console=errors) as progress:
+        task = progress.add_task("", total=None)
+
+        def report(now: "Pretraining") -> None:
+            description = f"loss {now.loss:.2f}  {now.words_per_second:,.0f} words/s"
+            progress.update(task, completed=now.batch, total=now.batches, description=description)
+
+        yield report
+
+
+@contextmanager
+def embedding_bar() -> Iterator[Callable[["Counts"], None]]:
+    """A line with the sentences, words and words a second so far."""
+    columns = (SpinnerColumn(), TextColumn("embedding {task.description}"), TimeElapsedColumn())
+    with Progress(*columns, console=errors) as progress:
+        task = progress.add_task("", total=None)
+        began = time.perf_counter()
+
+        def report(counts: "Counts") -> None:
+            rate = counts.words / (time.perf_counter() - began)
+            progress.update(
+                task, description=f"{counts.sentences:,} sentences  {counts.words:,} words  {rate:,.0f} words/s"
+            )
+
+        yield report
+
+
+@contextmanager
+def counting_bar(title: str) -> Iterator[Callable[[int, int], None]]:
+    """A bar for a number of equal steps."""
+    columns = (TextColumn(title), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=errors) as progress:
+        task = progress.add_task("", total=None)
+        yield lambda done, total: progress.update(task, completed=done, total=total)
+
+
+def print_epoch(epoch: "Epoch") -> None:
+    scores = "  ".join(f"{name} {value:.4f}" for name, value in epoch.scores.items())
+    errors.print(f"epoch {epoch.number:3d}  {epoch.seconds:5.1f} s  loss {epoch.loss:.4f}  validation: {scores}")
+
+
+def print_scores(title: str, scores: dict[str, float]) -> None:
+    table = Table("metric", "value", title=title, title_justify="left")
+    for name, value in scores.items():
+        table.add_row(name, f"{value:.4f}")
+    console.print(table)
+
+
+def one_line(text: str, prediction: Prediction) -> str:
+    """A prediction for a person: label, probability and text; or the text with the spans in brackets; or words with their tags."""
+    if isinstance(prediction, Classification):
+        return f"{prediction.label}\t{prediction.probabilities[prediction.label]:.3f}\t{text}"
+    if all(tag == "O" or tag[:2] in ("B-", "I-") for tag in prediction.tags):
+        parts, read = [], 0
+        for span in prediction.spans:
+            parts += [text[read : span.start], f"[{span.text}]({span.label})"]
+            read = span.end
+        return "".join(parts) + text[read:]
+    return " ".join(f"{token.text}/{tag}" for token, tag in zip(prediction.tokens, prediction.tags, strict=True))

@@ -1,0 +1,230 @@
+"""Data files as sentences and as labelled examples, read line by line."""
+
+import csv
+import json
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Literal
+
+from embeddings.errors import InputError
+from embeddings.tokenizer import TokenizerName, tokenize
+from models.examples import Examples
+from models.options import Task
+from pipeline.docs_corpus import PREFIX, docs_file
+
+Format = Literal["text", "csv", "tsv", "jsonl", "conllu", "conll"]
+SUFFIXES: dict[str, Format] = {
+    ".txt": "text",
+    ".csv": "csv",
+    ".tsv": "tsv",
+    ".jsonl": "jsonl",
+    ".conllu": "conllu",
+    ".conll": "conll",
+}
+
+
+def data_file(name: str) -> Path:
+    """The file that a config or a command names: a path, or a part of the docs corpus (`docs:...`).
+
+    Raises:
+        InputError: there is no such file, or it is empty.
+    """
+    path = docs_file(name) if name.startswith(PREFIX) else Path(name)
+    if not path.is_file():
+        raise InputError(f"{name}: {'is a folder' if path.is_dir() else 'no such file'}; expected a data file")
+    if path.stat().st_size == 0:
+        raise InputError(f"{name}: the file is empty; expected at least one sentence")
+    return path
+
+
+def format_of(path: Path) -> Format:
+    """The format that a file's name tells.
+
+    Raises:
+        InputError: the name ends in none of the known suffixes.
+    """
+    if path.suffix not in SUFFIXES:
+        raise InputError(f"{path}: cannot tell the format of '{path.suffix}'; expected one of {', '.join(SUFFIXES)}")
+    return SUFFIXES[path.suffix]
+
+
+def lines(path: Path, encoding: str = "utf-8") -> Iterator[str]:
+    """The lines of a text file, without their ends.
+
+    Raises:
+        InputError: a line is not of this encoding; the message names the line and the byte.
+    """
+    try:
+        with path.open("rb") as file:
+            for number, line in enumerate(file, start=1):
+                try:
+                    yield line.rstrip(b"\r\n").decode(encoding)
+                except UnicodeDecodeError as error:
+                    found = f"byte 0x{line[error.start]:02x} at position {error.start + 1}"
+                    raise InputError(
+                        f"{path} line {number}: {found} is not {encoding}; expected {encoding}, or name another with 'encoding'"
+                    ) from None
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror})") from None
+
+
+def read_sentences(
+    path: Path, tokenizer: TokenizerName = "spacy", encoding: str = "utf-8", format: Format | None = None
+) -> Iterator[list[str]]:
+    """The sentences of a plain text, one a line, or of a CoNLL-U file, as lists of words.
+
+    A line without words is an empty sentence, so that the number of a sentence stays that of its line.
+
+    Raises:
+        InputError: the file is of another format or encoding.
+    """
+    found = format or format_of(path)
+    if found == "text":
+        for line in lines(path, encoding):
+            yield [token.text for token in tokenize(line, tokenizer)]
+    elif found in ("conllu", "conll"):
+        for words, _, _ in _columns(path, found, encoding, "form" if found == "conllu" else "0", None):
+            yield words
+    else:
+        raise InputError(f"{path}: sentences are read from text, conllu and conll, not from {found}")
+
+
+def read_examples(
+    path: Path,
+    task: Task,
+    text: str | None = None,
+    label: str | None = None,
+    tokenizer: TokenizerName = "spacy",
+    encoding: str = "utf-8",
+    format: Format | None = None,
+) -> Examples:
+    """The labelled texts of a file.
+
+    Args:
+        path: a csv, tsv or jsonl file, or for tagging a conllu or conll file.
+        task: classification (a text and its label) or tagging (words and their tags).
+        text: column of the text or of the words; `text` or `words` by default, in conllu `form`, in conll the first.
+        label: column of the label or of the tags; `label` or `tags` by default, in conllu `upos`, in conll the last.
+        tokenizer: how a raw text becomes words. Words to be tagged are taken as they are.
+        encoding: of the file.
+        format: of the file, if its name does not tell.
+
+    Raises:
+        InputError: a column is missing, a line cannot be read, or a text has no words; the message names the line.
+    """
+    found = format or format_of(path)
+    rows: Iterable[tuple[list[str], str | list[str], int]]
+    if found in ("conllu", "conll") and task == "tagging":
+        first, last = ("form", "upos") if found == "conllu" else ("0", "-1")
+        rows = _columns(path, found, encoding, text or first, label or last)
+    elif found == "jsonl" or (found in ("csv", "tsv") and task == "classification"):
+        text, label = (text or "text", label or "label") if task == "classification" else (text or "words", label or "tags")
+        records = _json_records(path, encoding) if found == "jsonl" else _table_records(path, encoding, found)
+        rows = (_example(record, task, text, label, tokenizer, f"{path} line {k}") + (k,) for record, k in records)
+    else:
+        raise InputError(f"{path}: examples for {task} cannot be read from {found}")
+    sentences, targets, places = [], [], []
+    for words, target, number in rows:
+        sentences.append(words)
+        targets.append(target)
+        places.append(f"{path} line {number}")
+    if not sentences:
+        raise InputError(f"{path}: no examples in this file; expected at least one")
+    return Examples(sentences, targets, places)  # type: ignore[arg-type]
+
+
+def _example(record: dict, task: Task, text: str, label: str, tokenizer: TokenizerName, place: str):
+    for column in (text, label):
+        if column not in record:
+            raise InputError(f"{place}: no column '{column}'; found {', '.join(map(repr, record)) or 'none'}")
+    raw, target = record[text], record[label]
+    if task == "tagging":
+        if not (_is_words(raw) and _is_words(target) and len(raw) == len(target) > 0):
+            raise InputError(f"{place}: '{text}' and '{label}' must be two lists of as many strings, at least one")
+        return raw, target
+    if not isinstance(raw, str) or not isinstance(target, str | int | bool):
+        raise InputError(f"{place}: '{text}' must be a string and '{label}' a string or a number")
+    words = [token.text for token in tokenize(raw, tokenizer)]
+    if not words:
+        raise InputError(f"{place}: '{text}' has no words; expected at least one")
+    if target == "":
+        raise InputError(f"{place}: '{label}' is empty; expected a label")
+    return words, str(target)
+
+
+def _is_words(value) -> bool:
+    return isinstance(value, list) and all(isinstance(word, str) and word for word in value)
+
+
+def _json_records(path: Path, encoding: str) -> Iterator[tuple[dict, int]]:
+    for number, line in enumerate(lines(path, encoding), start=1):
+        if not line.strip():
+            continue
+        try:
+            record = json.loads(line)
+        except ValueError as error:
+            raise InputError(f"{path} line {number}: not JSON ({error})") from None
+        if not isinstance(record, dict):
+            raise InputError(f"{path} line {number}: found {type(record).__name__}; expected a JSON object")
+        yield record, number
+
+
+def _table_records(path: Path, encoding: str, format: Format) -> Iterator[tuple[dict, int]]:
+    reader = csv.DictReader((line + "\n" for line in lines(path, encoding)), delimiter="\t" if format == "tsv" else ",")
+    try:
+        for record in reader:
+            if None in record:
+                raise InputError(
+                    f"{path} line {reader.line_num}: more columns than the header's {len(reader.fieldnames or [])}"
+                )
+            yield {name: value for name, value in record.items() if value is not None}, reader.line_num
+    except csv.Error as error:
+        raise InputError(f"{path} line {reader.line_num}: not {format} ({error})") from None
+
+
+_CONLLU = ("id", "form", "lemma", "upos", "xpos", "feats", "head", "deprel", "deps", "misc")
+
+
+def _columns(
+    path: Path, format: Format, encoding: str, text: str, label: str | None
+) -> Iterator[tuple[list[str], list[str], int]]:
+    """Words, tags and the line of the first word of each sentence in a file of a word a line and an empty line after each sentence."""
+    word_column, tag_column = _column(path, format, text), None if label is None else _column(path, format, label)
+    words: list[str] = []
+    tags: list[str] = []
+    first = 0
+    for number, line in enumerate(_with_end(lines(path, encoding)), start=1):
+        if not line.strip():
+            if words:
+                yield words, tags, first
+            words, tags = [], []
+            continue
+        if (format == "conllu" and line.startswith("#")) or line.startswith("-DOCSTART-"):
+            continue
+        fields = line.split("\t") if "\t" in line else line.split()
+        # Ranges such as 3-4 and empty nodes such as 5.1 are no words.
+        if format == "conllu" and not fields[0].isdigit() and fields[0][:1].isdigit():
+            continue
+        try:
+            words.append(fields[word_column])
+            if tag_column is not None:
+                tags.append(fields[tag_column])
+        except IndexError:
+            raise InputError(f"{path} line {number}: found {len(fields)} columns, none for '{label or text}'") from None
+        if len(words) == 1:
+            first = number
+
+
+def _with_end(given: Iterator[str]) -> Iterator[str]:
+    """An empty line after the last, so that the last sentence ends like the others."""
+    yield from given
+    yield ""
+
+
+def _column(path: Path, format: Format, name: str) -> int:
+    if format == "conllu" and name in _CONLLU:
+        return _CONLLU.index(name)
+    if format == "conll" and name.lstrip("-").isdigit():
+        return int(name)
+    expected = ", ".join(_CONLLU) if format == "conllu" else "a number, 0 for the first and -1 for the last"
+    raise InputError(f"{path}: no column '{name}'; expected {expected}")

@@ -1,0 +1,153 @@
+"""The stage `train`: labelled texts to a registered model."""
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+
+from embeddings.embedder import Embedder
+from embeddings.errors import InputError
+from embeddings.published import write_published
+from embeddings.source import checksum, find_source, load_bilm, random_bilm
+from embeddings.store import Store
+from embeddings.vocabulary import Vocabulary
+from models.examples import Examples
+from models.metrics import score
+from models.model_folder import Description, save_model
+from models.training import Epoch, predict_labels, train_head
+from pipeline import plots
+from pipeline.checksums import checksum_of_sentences
+from pipeline.config import Data, TrainConfig
+from pipeline.readers import data_file, read_examples
+from pipeline.tracking import Run, start_run
+from serve.registry import log_model
+
+SPLITS = ("train", "validation", "test")
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A trained model: its folder, the scores on the test data, the MLflow run, and its version if it was registered."""
+
+    folder: Path
+    scores: dict[str, float]
+    run_id: str
+    version: str | None
+
+
+def train_stage(config: TrainConfig, on_epoch: Callable[[Epoch], None] = lambda epoch: None) -> Trained:
+    """Train a head as a config says, track it, write its folder and register it.
+
+    Args:
+        config: what to do.
+        on_epoch: called after each epoch.
+
+    Raises:
+        InputError: data cannot be read, or hold a label that the training data lack.
+        SourceError: the biLM cannot be read.
+        OutputError: a folder or the tracking store cannot be written.
+    """
+    find_source(config.embedding.source)
+    examples = {split: read_split(config, split) for split in SPLITS}
+    labels = examples["train"].label_set()
+    if len(labels) < 2:
+        raise InputError(f"{config.data.train}: only the label '{labels[0]}'; expected at least two labels to tell apart")
+    for split in SPLITS[1:]:
+        examples[split].numbered(labels)
+    with start_run(config.tracking, config.name, config) as run, _bilm_folder(config) as bilm_folder:
+        for split in SPLITS:
+            data = examples[split]
+            run.data_set(getattr(config.data, split), checksum_of_sentences(data.sentences), split)
+            run.metrics({f"data.{split}.examples": len(data)})
+        run.text(json.dumps(labels, indent=2, ensure_ascii=False), "labels.json")
+        with _stores(config, bilm_folder, examples) as stores:
+            epochs: list[Epoch] = []
+
+            def log_epoch(epoch: Epoch) -> None:
+                epochs.append(epoch)
+                run.metrics({"loss": epoch.loss, "seconds": epoch.seconds}, step=epoch.number)
+                run.metrics({f"validation.{name}": value for name, value in epoch.scores.items()}, step=epoch.number)
+                on_epoch(epoch)
+
+            head = train_head(
+                config.task,
+                config.head,
+                config.training,
+                labels,
+                (examples["train"], stores["train"]),
+                (examples["validation"], stores["validation"]),
+                config.seed,
+                log_epoch,
+            )
+            predicted = predict_labels(config.task, head, stores["test"], labels)
+        gold = examples["test"].targets
+        scores = score(config.task, gold, predicted)
+        run.metrics({f"test.{name}": value for name, value in scores.items()})
+        _draw(run, epochs, gold, predicted, labels, np.array(head.encoder.elmo.layer_weights()))
+        example = " ".join(examples["test"].sentences[0])
+        description = Description(
+            config.name, config.task, labels, config.data.tokenizer, config.head, scores, example
+        )
+        save_model(config.output, description, head, bilm_folder)
+        name = config.name if config.tracking.register_model else None
+        version = log_model(config.output, example, name, config.tracking.alias)
+    return Trained(config.output, scores, run.run_id, version)
+
+
+def read_split(config: TrainConfig, split: str) -> Examples:
+    """The examples of a split, drawn as `data.limit` says; always the same ones, whatever the config's seed.
+
+    Raises:
+        InputError: the file cannot be read.
+    """
+    data: Data = config.data
+    path = data_file(getattr(data, split))
+    examples = read_examples(path, config.task, data.text, data.label, data.tokenizer, data.encoding, data.format)
+    if data.limit is None:
+        return examples
+    limit = data.limit if split == "train" else max(1, data.limit // 5)
+    drawn = sorted(np.random.default_rng(0).permutation(len(examples))[:limit])
+    return Examples(*([values[k] for k in drawn] for values in (examples.sentences, examples.targets, examples.places)))
+
+
+@contextmanager
+def _bilm_folder(config: TrainConfig) -> Iterator[Path]:
+    """The folder of the biLM below the head, made for this run if it has random weights."""
+    source = config.embedding.source
+    if config.embedding.weights == "pretrained":
+        yield source
+        return
+    with TemporaryDirectory() as folder:
+        vocabulary = find_source(source).vocabulary
+        words = Vocabulary.read(vocabulary).words if vocabulary.is_file() else []
+        write_published(Path(folder), random_bilm(source, config.seed), words)
+        yield Path(folder)
+
+
+@contextmanager
+def _stores(config: TrainConfig, bilm_folder: Path, examples: dict[str, Examples]) -> Iterator[dict[str, Store]]:
+    """The biLM's layers of each split, computed once; they stay in `embedding.store` if the config names it."""
+    with TemporaryDirectory() as temporary:
+        base = config.embedding.store or Path(temporary)
+        bilm, stores, embedder = checksum(bilm_folder), {}, None
+        for split, data in examples.items():
+            folder = base / f"{bilm[:16]}-{checksum_of_sentences(data.sentences)[:16]}"
+            if not folder.is_dir():
+                embedder = embedder or Embedder(load_bilm(bilm_folder))
+                Store.write(folder, embedder.embed(data.sentences))
+            stores[split] = Store(folder)
+        yield stores
+
+
+def _draw(run: Run, epochs: list[Epoch], gold, predicted, labels: list[str], layer_weights: np.ndarray) -> None:
+    scores = {name: [epoch.scores[name] for epoch in epochs] for name in epochs[0].scores}
+    run.figure(plots.training_curves([epoch.loss for epoch in epochs], scores), "training_curves.png")
+    if not isinstance(gold[0], str):
+        gold, predicted = [tag for tags in gold for tag in tags], [tag for tags in predicted for tag in tags]
+    run.figure(plots.confusion_matrix(gold, predicted, labels), "confusion_matrix.png")
+    run.figure(plots.layer_weights(layer_weights), "layer_weights.png")
+    run.metrics({f"layer_weights.{k}": float(weight) for k, weight in enumerate(layer_weights)})

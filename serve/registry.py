@@ -1,0 +1,101 @@
+"""Models by name: a folder, `runs:/RUN/model`, `models:/NAME/VERSION` or `models:/NAME@ALIAS`; registering them, too."""
+
+import importlib.metadata
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from embeddings.errors import ModelError
+from models.model_folder import DESCRIPTION, read_description
+
+_REQUIREMENTS = ("tensorflow", "keras", "h5py", "numpy", "spacy", "scikit-learn", "mlflow")
+
+
+@dataclass(frozen=True)
+class FoundModel:
+    """A model folder on this machine, under the name by which it is asked for; the version is that of the registry, if it came from there."""
+
+    name: str
+    version: str | None
+    folder: Path
+
+
+def is_registered(model: str | Path) -> bool:
+    """Whether a model is named by its place in MLflow and not by a folder."""
+    return str(model).startswith(("models:/", "runs:/"))
+
+
+def find_model(model: str) -> FoundModel:
+    """Find a model, and fetch it if MLflow has it.
+
+    Args:
+        model: a folder, `runs:/RUN/model`, `models:/NAME/VERSION` or `models:/NAME@ALIAS`.
+
+    Raises:
+        ModelError: there is no such model.
+    """
+    if not is_registered(model):
+        folder = Path(model)
+        return FoundModel(read_description(folder).name, None, folder)
+    import mlflow
+
+    try:
+        version = _version(mlflow, model)
+        fetched = Path(mlflow.artifacts.download_artifacts(model))
+    except (mlflow.exceptions.MlflowException, OSError) as error:
+        reason = str(error).splitlines()[0]
+        raise ModelError(f"{model}: not found in {mlflow.get_tracking_uri()} ({reason})") from None
+    described = next(iter(sorted(fetched.rglob(DESCRIPTION))), None)
+    if described is None:
+        raise ModelError(f"{model}: registered, but not a model of Telmo (no {DESCRIPTION} in it)")
+    folder = described.parent
+    return FoundModel(read_description(folder).name if version is None else _name(model), version, folder)
+
+
+def _name(model: str) -> str:
+    return re.split("[/@]", model.removeprefix("models:/"))[0]
+
+
+def _version(mlflow: Any, model: str) -> str | None:
+    if model.startswith("runs:/"):
+        return None
+    name, alias = model.removeprefix("models:/"), None
+    if "@" in name:
+        name, alias = name.split("@", 1)
+        return str(mlflow.MlflowClient().get_model_version_by_alias(name, alias).version)
+    return name.partition("/")[2]
+
+
+def log_model(folder: Path, example: str, name: str | None, alias: str) -> str | None:
+    """Log a model folder to the active run as a pyfunc, with the code that runs it, and register it.
+
+    Args:
+        folder: of the trained model.
+        example: a text to try it with.
+        name: of the registered model, or None to log it only.
+        alias: that the new version gets.
+
+    Returns:
+        The new version, or None.
+    """
+    import mlflow
+    from mlflow.models import ModelSignature
+    from mlflow.types import ColSpec, Schema
+
+    house = Path(__file__).parent.parent
+    logged = mlflow.pyfunc.log_model(
+        name="model",
+        python_model=str(Path(__file__).with_name("mlflow_model.py")),
+        artifacts={"model": str(folder)},
+        code_paths=[str(house / package) for package in ("embeddings", "models", "serve")],
+        pip_requirements=[f"{package}=={importlib.metadata.version(package)}" for package in _REQUIREMENTS],
+        signature=ModelSignature(inputs=Schema([ColSpec("string", "text")])),
+        input_example=[example],
+        registered_model_name=name,
+    )
+    if name is None:
+        return None
+    version = str(logged.registered_model_version)
+    mlflow.MlflowClient().set_registered_model_alias(name, alias, version)
+    return version
