@@ -63,7 +63,8 @@ class CRF(keras.layers.Layer):
             emission, present = inputs
             reached = ops.logsumexp(alpha[:, :, None] + transitions, axis=1) + emission
             alpha = ops.where(present[:, None], reached, alpha)
-            return alpha, None
+            # On TensorFlow, Keras's scan gathers an output of the carry's shape.
+            return alpha, alpha
 
         alpha, _ = ops.scan(step, self.begin + emissions[0], (emissions[1:], mask[1:]))
         return ops.logsumexp(alpha + self.end, axis=-1)

@@ -15,7 +15,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -45,7 +45,7 @@ CLASSES = ("tensorflow", "keras", "mlflow", "scikit-learn", "pandas", "numpy", "
 
 SPLITS = ("train", "validation", "test")
 PREFIX = "docs:"
-BUILD = 1
+BUILD = 2
 """Raised when the same libraries would give another corpus."""
 
 
@@ -115,23 +115,29 @@ def split_of(documented: str) -> str:
 
 def _write(folder: Path, sentences: Iterable[Sentence], versions: dict[str, str]) -> None:
     counts: Counter[str] = Counter()
+    by_library: dict[str, dict[str, list[str]]] = {split: {library: [] for library in CLASSES} for split in SPLITS}
     with ExitStack() as stack:
-        files = {
-            (task, split): stack.enter_context((folder / f"{task}.{split}.{suffix}").open("w", encoding="utf-8"))
-            for task, suffix in (("text", "txt"), ("library", "jsonl"), ("code", "jsonl"))
-            for split in SPLITS
-        }
+        text, code = (
+            {split: stack.enter_context((folder / f"{task}.{split}.{suffix}").open("w", encoding="utf-8")) for split in SPLITS}
+            for task, suffix in (("text", "txt"), ("code", "jsonl"))
+        )
         for sentence in sentences:
             split = split_of(sentence.object)
-            coded = "B-CODE" in sentence.tags
-            counts.update({"sentences": 1, "words": len(sentence.words), "sentences with code": coded})
-            files["text", split].write(" ".join(sentence.words) + "\n")
+            counts.update({"sentences": 1, "words": len(sentence.words), "sentences with code": "B-CODE" in sentence.tags})
+            text[split].write(" ".join(sentence.words) + "\n")
+            code[split].write(_row(words=sentence.words, tags=sentence.tags, object=sentence.object))
             if sentence.library in CLASSES:
-                row = {"text": sentence.text, "label": sentence.library, "object": sentence.object}
-                files["library", split].write(json.dumps(row) + "\n")
-            row = {"words": sentence.words, "tags": sentence.tags, "object": sentence.object}
-            files["code", split].write(json.dumps(row) + "\n")
+                row = _row(text=sentence.text, label=sentence.library, object=sentence.object)
+                by_library[split][sentence.library].append(row)
+    for split, rows in by_library.items():
+        # As many of each library as the smallest has, taken in turn.
+        balanced = zip(*(library for library in rows.values() if library), strict=False)
+        (folder / f"library.{split}.jsonl").write_text("".join(row for turn in balanced for row in turn), "utf-8")
     (folder / "corpus.json").write_text(json.dumps({"libraries": versions, "counts": counts}, indent=2) + "\n", "utf-8")
+
+
+def _row(**values) -> str:
+    return json.dumps(values, ensure_ascii=False) + "\n"
 
 
 def _without_duplicates(sentences: Iterable[Sentence]) -> Iterator[Sentence]:
@@ -147,6 +153,8 @@ def _without_duplicates(sentences: Iterable[Sentence]) -> Iterator[Sentence]:
 def _read_libraries(versions: dict[str, str], on_progress) -> Iterator[Sentence]:
     """The sentences of all libraries, in the same order on every machine, read by as many processes as there are cores."""
     files = [found for library in versions for found in _source_files(library)]
+    # Mixed, so that any part of the text has a bit of each library.
+    files.sort(key=lambda file: hashlib.sha256(file[1].encode()).digest())
     # TensorFlow may be loaded already, and its threads do not survive a fork.
     with ProcessPoolExecutor(mp_context=get_context("spawn")) as pool:
         for k, sentences in enumerate(pool.map(_sentences_of_file, files, chunksize=16), start=1):
@@ -156,7 +164,7 @@ def _read_libraries(versions: dict[str, str], on_progress) -> Iterator[Sentence]
 
 
 def _source_files(library: str) -> Iterator[tuple[str, str, str]]:
-    """Library, module and path of each source file, in order; tests are left out."""
+    """Library, module and path of each source file; tests are left out."""
     spec = importlib.util.find_spec(LIBRARIES[library])
     if spec is None or spec.origin is None:
         return

@@ -4,7 +4,8 @@ import csv
 import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Literal
+from random import Random
+from typing import Literal, TypeVar
 
 from embeddings.errors import InputError
 from embeddings.tokenizer import TokenizerName, tokenize
@@ -97,6 +98,7 @@ def read_examples(
     tokenizer: TokenizerName = "spacy",
     encoding: str = "utf-8",
     format: Format | None = None,
+    limit: int | None = None,
 ) -> Examples:
     """The labelled texts of a file.
 
@@ -108,6 +110,7 @@ def read_examples(
         tokenizer: how a raw text becomes words. Words to be tagged are taken as they are.
         encoding: of the file.
         format: of the file, if its name does not tell.
+        limit: most examples; a sample drawn at random, always the same one, in the order of the file.
 
     Raises:
         InputError: a column is missing, a line cannot be read, or a text has no words; the message names the line.
@@ -119,18 +122,34 @@ def read_examples(
         rows = _columns(path, found, encoding, text or first, label or last)
     elif found == "jsonl" or (found in ("csv", "tsv") and task == "classification"):
         text, label = (text or "text", label or "label") if task == "classification" else (text or "words", label or "tags")
-        records = _json_records(path, encoding) if found == "jsonl" else _table_records(path, encoding, found)
+        records = _sampled(_json_records(path, encoding) if found == "jsonl" else _table_records(path, encoding, found), limit)
         rows = (_example(record, task, text, label, tokenizer, f"{path} line {k}") + (k,) for record, k in records)
     else:
         raise InputError(f"{path}: examples for {task} cannot be read from {found}")
     sentences, targets, places = [], [], []
-    for words, target, number in rows:
+    for words, target, number in _sampled(rows, limit):
         sentences.append(words)
         targets.append(target)
         places.append(f"{path} line {number}")
     if not sentences:
         raise InputError(f"{path}: no examples in this file; expected at least one")
     return Examples(sentences, targets, places)  # type: ignore[arg-type]
+
+
+Row = TypeVar("Row")
+
+
+def _sampled(rows: Iterable[Row], limit: int | None) -> Iterable[Row]:
+    """A sample of rows, without keeping the others (reservoir sampling, Vitter 1985, algorithm R)."""
+    if limit is None:
+        return rows
+    random, sample = Random(0), []
+    for position, row in enumerate(rows):
+        if position < limit:
+            sample.append((position, row))
+        elif (place := random.randint(0, position)) < limit:
+            sample[place] = (position, row)
+    return [row for _, row in sorted(sample, key=lambda pair: pair[0])]
 
 
 def _example(record: dict, task: Task, text: str, label: str, tokenizer: TokenizerName, place: str):

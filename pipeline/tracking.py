@@ -68,13 +68,14 @@ def start_run(tracking: Tracking, name: str, config: BaseModel) -> Iterator[Run]
 
 
 def _mlflow() -> Any:
-    # Alembic tells every step of making a new database.
-    logging.getLogger("alembic").setLevel(logging.WARNING)
+    """MLflow without its bars and greetings; a user's own settings win."""
     os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     import mlflow
 
-    logging.getLogger("alembic").setLevel(logging.WARNING)
-    logging.getLogger("mlflow").setLevel(logging.ERROR)
+    # Alembic tells every step of making a new database.
+    for name in ("alembic", "mlflow"):
+        logging.getLogger(name).setLevel(logging.ERROR)
     return mlflow
 
 

@@ -21,7 +21,7 @@ from models.model_folder import Description, save_model
 from models.training import Epoch, predict_labels, train_head
 from pipeline import plots
 from pipeline.checksums import checksum_of_sentences
-from pipeline.config import Data, TrainConfig
+from pipeline.config import TrainConfig
 from pipeline.readers import data_file, read_examples
 from pipeline.tracking import Run, start_run
 from serve.registry import log_model
@@ -104,14 +104,10 @@ def read_split(config: TrainConfig, split: str) -> Examples:
     Raises:
         InputError: the file cannot be read.
     """
-    data: Data = config.data
+    data = config.data
+    limit = data.limit if data.limit is None or split == "train" else max(1, data.limit // 5)
     path = data_file(getattr(data, split))
-    examples = read_examples(path, config.task, data.text, data.label, data.tokenizer, data.encoding, data.format)
-    if data.limit is None:
-        return examples
-    limit = data.limit if split == "train" else max(1, data.limit // 5)
-    drawn = sorted(np.random.default_rng(0).permutation(len(examples))[:limit])
-    return Examples(*([values[k] for k in drawn] for values in (examples.sentences, examples.targets, examples.places)))
+    return read_examples(path, config.task, data.text, data.label, data.tokenizer, data.encoding, data.format, limit)
 
 
 @contextmanager

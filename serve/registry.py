@@ -1,5 +1,6 @@
 """Models by name: a folder, `runs:/RUN/model`, `models:/NAME/VERSION` or `models:/NAME@ALIAS`; registering them, too."""
 
+import contextlib
 import importlib.metadata
 import re
 from dataclasses import dataclass
@@ -80,8 +81,6 @@ def log_model(folder: Path, example: str, name: str | None, alias: str) -> str |
         The new version, or None.
     """
     import mlflow
-    from mlflow.models import ModelSignature
-    from mlflow.types import ColSpec, Schema
 
     house = Path(__file__).parent.parent
     logged = mlflow.pyfunc.log_model(
@@ -90,12 +89,13 @@ def log_model(folder: Path, example: str, name: str | None, alias: str) -> str |
         artifacts={"model": str(folder)},
         code_paths=[str(house / package) for package in ("embeddings", "models", "serve")],
         pip_requirements=[f"{package}=={importlib.metadata.version(package)}" for package in _REQUIREMENTS],
-        signature=ModelSignature(inputs=Schema([ColSpec("string", "text")])),
         input_example=[example],
-        registered_model_name=name,
     )
     if name is None:
         return None
-    version = str(logged.registered_model_version)
-    mlflow.MlflowClient().set_registered_model_alias(name, alias, version)
-    return version
+    client = mlflow.MlflowClient()
+    with contextlib.suppress(mlflow.exceptions.MlflowException):
+        client.create_registered_model(name)
+    version = client.create_model_version(name, logged.model_uri, logged.run_id, model_id=logged.model_id).version
+    client.set_registered_model_alias(name, alias, str(version))
+    return str(version)
