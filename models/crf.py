@@ -55,18 +55,19 @@ class CRF(keras.layers.Layer):
 
     def _log_partition(self, emissions, mask):
         """The forward algorithm: log of the sum of exp(score) over all paths, `[batch]`."""
-        # Time first, as the scan wants it.
-        emissions, mask = ops.transpose(emissions, (1, 0, 2)), ops.transpose(mask)
+        # One input of known width, time first: Keras's scan on TensorFlow takes no two inputs of unknown length.
+        inputs = ops.concatenate([emissions, ops.cast(mask, emissions.dtype)[..., None]], axis=-1)
+        inputs = ops.transpose(inputs, (1, 0, 2))
         transitions = ops.convert_to_tensor(self.transitions)
 
         def step(alpha, inputs):
-            emission, present = inputs
+            emission, present = inputs[:, :-1], inputs[:, -1:]
             reached = ops.logsumexp(alpha[:, :, None] + transitions, axis=1) + emission
-            alpha = ops.where(present[:, None], reached, alpha)
-            # On TensorFlow, Keras's scan gathers an output of the carry's shape.
+            alpha = ops.where(present > 0, reached, alpha)
+            # It also wants an output of the carry's shape.
             return alpha, alpha
 
-        alpha, _ = ops.scan(step, self.begin + emissions[0], (emissions[1:], mask[1:]))
+        alpha, _ = ops.scan(step, self.begin + emissions[:, 0], inputs[1:])
         return ops.logsumexp(alpha + self.end, axis=-1)
 
     def decode(self, emissions: np.ndarray, lengths: np.ndarray) -> list[np.ndarray]:

@@ -9,7 +9,7 @@ import json
 import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from embeddings.atomic import atomic_folder
 from embeddings.embedder import Embedder
@@ -74,11 +74,20 @@ def read_description(folder: Path) -> Description:
         found = values.pop("format")
         if found != FORMAT:
             raise ModelError(f"{path}: format {found}; this version of Telmo reads format {FORMAT}")
-        return Description(**values | {"head": HeadOptions(**values["head"])})
+        return _checked(Description(**values | {"head": HeadOptions(**values["head"])}))
     except OSError:
         raise ModelError(f"{folder}: no {DESCRIPTION} in this folder; expected the folder of a trained model") from None
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ModelError(f"{path}: not the description of a model ({error})") from None
+
+
+def _checked(description: Description) -> Description:
+    labels = description.labels
+    if not (isinstance(labels, list) and labels and all(isinstance(label, str) for label in labels)):
+        raise ValueError("'labels' is no list of labels")
+    if description.task not in get_args(Task):
+        raise ValueError(f"task '{description.task}'")
+    return description
 
 
 def load_model(folder: Path) -> tuple[Description, Head, Embedder]:

@@ -1,0 +1,72 @@
+import logging
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+logging.getLogger("tensorflow").setLevel(logging.ERROR)
+
+HOUSE = Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="session")
+def house():
+    """The root of the checkout."""
+    return HOUSE
+
+
+@pytest.fixture(scope="session")
+def shared():
+    """The folder of reference files beside the checkout; a user's machine has none."""
+    folder = HOUSE.parent / "shared"
+    if not folder.is_dir():
+        pytest.skip("no ../shared on this machine")
+    return folder
+
+
+@pytest.fixture
+def random():
+    return np.random.default_rng(7)
+
+
+@pytest.fixture(scope="session")
+def tiny_options():
+    from embeddings.options import BiLMOptions
+
+    return BiLMOptions(projection=4, cells=6, layers=2, filters=((1, 3), (2, 4), (3, 2)), character_dim=3, highways=2)
+
+
+@pytest.fixture(scope="session")
+def tiny_bilm_folder(tiny_options, tmp_path_factory):
+    """A random biLM of a few units, on disk."""
+    import keras
+
+    from embeddings.bilm import BiLM
+    from embeddings.published import write_published
+
+    keras.utils.set_random_seed(5)
+    folder = tmp_path_factory.mktemp("bilm")
+    write_published(folder, BiLM(tiny_options), ["<S>", "</S>", "<UNK>", "the"])
+    return folder
+
+
+@pytest.fixture(scope="session")
+def model_folders(tiny_bilm_folder, tmp_path_factory):
+    """A classifier and a tagger over the tiny biLM, untrained, by task."""
+    import keras
+
+    from models.model_folder import Description, save_model
+    from models.options import HeadOptions
+    from models.training import build_head
+
+    folders = {}
+    for task, labels in (("classification", ["cat", "dog", "fish"]), ("tagging", ["O", "B-X", "I-X"])):
+        keras.utils.set_random_seed(3)
+        options = HeadOptions(encoder="lstm", units=4)
+        head = build_head(task, options, len(labels), (3, 8))
+        folders[task] = tmp_path_factory.mktemp("models") / task
+        description = Description(f"tiny-{task}", task, labels, "spacy", options, {"accuracy": 0.5}, "An example .")
+        save_model(folders[task], description, head, tiny_bilm_folder)
+    return folders

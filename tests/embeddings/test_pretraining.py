@@ -1,0 +1,84 @@
+import dataclasses
+import itertools
+import math
+
+import numpy as np
+import pytest
+
+from embeddings.errors import InputError, SourceError
+from embeddings.language_model import LanguageModel
+from embeddings.pretraining import perplexity, pretrain
+from embeddings.settings import PretrainingSettings
+from embeddings.vocabulary import Vocabulary
+from embeddings.windows import windows
+
+# A language in which each word tells the next one.
+SENTENCES = [[f"w{(k + j) % 6}" for j in range(8)] for k in range(6)] * 40
+VOCABULARY = Vocabulary.build(SENTENCES, 20)
+SETTINGS = PretrainingSettings(batch_size=4, steps=5, learning_rate=2e-2, dropout=0.0)
+
+
+def train(options, batches, settings=SETTINGS):
+    losses = []
+    model = pretrain(
+        options, VOCABULARY, itertools.cycle(SENTENCES), batches, settings, lambda now: losses.append(now.loss), report_every=1
+    )
+    return model, losses
+
+
+def test_training_learns_both_directions(tiny_options):
+    model, losses = train(dataclasses.replace(tiny_options, projection=8, cells=16), 200)
+    assert losses[0] == pytest.approx(math.log(len(VOCABULARY)), abs=0.5)
+    forward, backward = perplexity(model, VOCABULARY, SENTENCES[:60], steps=5)
+    # Only the first word after a frame cannot be known.
+    assert forward < 2 and backward < 2
+
+
+def test_the_seed_decides(tiny_options):
+    assert train(tiny_options, 3)[1] == train(tiny_options, 3)[1]
+
+
+def test_the_state_is_carried_from_window_to_window(tiny_options):
+    """Losses in windows of 5 are those of one window over the whole stream."""
+    model, _ = train(tiny_options, 20)
+    whole = next(windows(SENTENCES, VOCABULARY, 4, 40, 50, 3))
+    model.reset_state()
+    forward, backward = model.predict_on_batch(whole)
+    model.reset_state()
+    for first in range(0, 40, 5):
+        left, right = slice(first, first + 5), slice(35 - first, 40 - first)
+        window = {"characters": whole["characters"]}
+        window |= {name: whole[name][:, left if name.startswith("forward") else right] for name in whole if name != "characters"}
+        piece = model.predict_on_batch(window)
+        np.testing.assert_allclose(piece[0], forward[:, left], atol=1e-5)
+        np.testing.assert_allclose(piece[1], backward[:, right], atol=1e-5)
+
+
+def test_perplexity_is_the_exponential_of_the_mean_loss_and_leaves_the_state_alone(tiny_options):
+    model, _ = train(tiny_options, 5)
+    model.reset_state()
+    losses = [model.predict_on_batch(x) for x in windows(SENTENCES, VOCABULARY, 4, 5, 50, 3)]
+    expected = np.exp(np.mean(losses, axis=(0, 2, 3)))
+    np.testing.assert_allclose(perplexity(model, VOCABULARY, SENTENCES, steps=5), expected, rtol=1e-5)
+    assert all(not np.any(variable.numpy()) for variable in model._carried_variables())
+
+
+def test_a_text_that_is_too_short_is_refused(tiny_options):
+    with pytest.raises(InputError, match="does not fill one batch of 4 x 5 words"):
+        pretrain(tiny_options, VOCABULARY, [["w1"]], 3, SETTINGS, lambda now: None)
+    model = LanguageModel(train(tiny_options, 1)[0].bilm, len(VOCABULARY), 4)
+    with pytest.raises(InputError, match="held-out text does not fill"):
+        perplexity(model, VOCABULARY, [["w1"]])
+
+
+def test_a_vocabulary_is_ranked_by_count_and_reads_back(tmp_path):
+    vocabulary = Vocabulary.build([["b", "a", "b"], ["c", "a", "<S>"]], size=5)
+    assert vocabulary.words == ["<S>", "</S>", "<UNK>", "a", "b"]
+    assert Vocabulary.build([["b", "a", "b"]], size=9, min_count=2).words[3:] == ["b"]
+    assert vocabulary.numbers(["b", "z", "</S>"]).tolist() == [4, 2, 1]
+    path = tmp_path / "vocabulary.txt"
+    path.write_text("\n".join(vocabulary.words) + "\n")
+    assert Vocabulary.read(path).words == vocabulary.words
+    path.write_text("a\nb\n")
+    with pytest.raises(SourceError, match="expected <S>, </S> and <UNK>"):
+        Vocabulary.read(path)

@@ -1,0 +1,26 @@
+import pytest
+
+from embeddings.tokenizer import tokenize, words_with_places
+
+TEXT = "  It isn't\t“naïve” 😀,\nsays Ann.  "
+
+
+@pytest.mark.parametrize("tokenizer", ["spacy", "whitespace"])
+def test_every_token_stands_where_it_says(tokenizer):
+    tokens = tokenize(TEXT, tokenizer)
+    assert all(TEXT[token.start : token.end] == token.text for token in tokens)
+    assert "".join(token.text for token in tokens) == "".join(TEXT.split())
+
+
+def test_spacy_splits_punctuation_and_contractions():
+    assert [token.text for token in tokenize("It isn't, Ann.")] == ["It", "is", "n't", ",", "Ann", "."]
+
+
+def test_text_without_words_has_no_tokens():
+    assert tokenize(" \n\t ") == tokenize("") == tokenize(" ", "whitespace") == []
+
+
+def test_words_stand_in_the_text_that_they_make():
+    text, tokens = words_with_places(["New", "York", "!"])
+    assert text == "New York !"
+    assert all(text[token.start : token.end] == token.text for token in tokens)

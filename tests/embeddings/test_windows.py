@@ -1,0 +1,58 @@
+import itertools
+
+import numpy as np
+
+from embeddings.characters import characters_of_words, trim_padding
+from embeddings.vocabulary import Vocabulary
+from embeddings.windows import windows
+
+SENTENCES = [[f"w{k}{j}" for j in range(1 + (3 * k) % 7)] for k in range(40)]
+VOCABULARY = Vocabulary.build(SENTENCES[:30], size=60)
+
+
+def streams(batch_size, steps):
+    """Both streams of each row, put together again from the windows: the words read, and the words to predict."""
+    spelled = {tuple(row): word for word in ["<S>", "</S>", *itertools.chain(*SENTENCES)] for row in characters_of_words([word]).tolist()}
+    rows = [{name: [] for name in ("forward", "backward", "forward_next", "backward_next")} for _ in range(batch_size)]
+    for window in windows(SENTENCES, VOCABULARY, batch_size, steps, 50, 3):
+        full = np.pad(window["characters"], ((0, 0), (0, 50 - window["characters"].shape[1])), constant_values=261)
+        words = [spelled[tuple(row)] for row in full.tolist()]
+        for k, row in enumerate(rows):
+            row["forward"] += [words[i] for i in window["forward"][k]]
+            row["backward"] += [words[i] for i in window["backward"][k][::-1]]
+            row["forward_next"] += [VOCABULARY.words[i] for i in window["forward_next"][k]]
+            row["backward_next"] += [VOCABULARY.words[i] for i in window["backward_next"][k][::-1]]
+    return rows
+
+
+def test_one_row_reads_the_whole_text_in_both_directions():
+    (row,) = streams(batch_size=1, steps=5)
+    forward = [word for sentence in SENTENCES for word in ["<S>", *sentence, "</S>"]]
+    backward = [word for sentence in SENTENCES for word in ["</S>", *sentence[::-1], "<S>"]]
+    known = set(VOCABULARY.words)
+    for got, want in ((row["forward"], forward), (row["backward"], backward)):
+        assert got == want[: len(got)]
+        assert len(want) - len(got) <= 5 + max(map(len, SENTENCES)) + 2
+    for direction, text in (("forward", forward), ("backward", backward)):
+        following = [word if word in known else "<UNK>" for word in text[1:]]
+        assert row[f"{direction}_next"] == following[: len(row[direction])]
+
+
+def test_rows_share_the_sentences_without_losing_or_repeating_one():
+    rows = streams(batch_size=3, steps=4)
+    begun = [word for row in rows for word in row["forward"] if word.endswith("0") and word.startswith("w")]
+    firsts = [sentence[0] for sentence in SENTENCES]
+    assert len(begun) == len(set(begun)) and set(begun) <= set(firsts)
+    assert len(begun) > len(firsts) - 8
+
+
+def test_a_full_table_of_words_does_not_change_the_windows(monkeypatch):
+    expected = streams(batch_size=2, steps=5)
+    monkeypatch.setattr("embeddings.word_table.WordTable.full", True)
+    assert streams(batch_size=2, steps=5) == expected
+
+
+def test_the_characters_are_trimmed():
+    window = next(windows(SENTENCES, VOCABULARY, 2, 5, 50, 3))
+    np.testing.assert_array_equal(window["characters"], trim_padding(window["characters"], 3))
+    assert window["characters"].shape[1] < 15

@@ -1,0 +1,112 @@
+import json
+
+import numpy as np
+import pytest
+
+from embeddings.errors import InputError, ModelError
+from embeddings.tokenizer import Token
+from models import Predictor
+from models.predictions import Span, spans_of
+
+TEXTS = ["The cat isn't here.", "  Two\n words  ", "😀 naïve", "x" * 500]
+
+
+@pytest.fixture(scope="module")
+def predictors(model_folders):
+    return {task: Predictor.load(folder) for task, folder in model_folders.items()}
+
+
+def test_a_classification_has_every_label_with_its_probability(predictors):
+    for prediction in predictors["classification"].predict(TEXTS):
+        assert set(prediction.probabilities) == {"cat", "dog", "fish"}
+        assert sum(prediction.probabilities.values()) == pytest.approx(1)
+        assert prediction.label == max(prediction.probabilities, key=prediction.probabilities.get)
+
+
+def test_tokens_and_spans_stand_where_they_say(predictors):
+    for text, prediction in zip(TEXTS, predictors["tagging"].predict(TEXTS), strict=True):
+        assert len(prediction.tokens) == len(prediction.tags)
+        assert all(text[token.start : token.end] == token.text for token in prediction.tokens)
+        assert all(text[span.start : span.end] == span.text for span in prediction.spans)
+
+
+@pytest.mark.parametrize("task", ["classification", "tagging"])
+def test_an_answer_does_not_depend_on_its_neighbours(predictors, task):
+    together = predictors[task].predict(TEXTS, batch_size=2)
+    for text, answer in zip(TEXTS, together, strict=True):
+        (alone,) = predictors[task].predict([text])
+        if task == "tagging":
+            assert alone == answer
+        else:
+            assert alone.probabilities == pytest.approx(answer.probabilities, abs=1e-5)
+
+
+def test_words_are_taken_as_they_are(predictors):
+    (prediction,) = predictors["tagging"].predict([["isn't", "here."]])
+    assert prediction.tokens == [Token("isn't", 0, 5), Token("here.", 6, 11)]
+
+
+@pytest.mark.parametrize("texts", [["fine", ""], ["fine", " \n "], [["fine"], []], [["fine"], [" "]]])
+def test_a_text_without_words_is_named(predictors, texts):
+    with pytest.raises(InputError, match="text 1 has no words"):
+        predictors["classification"].predict(texts)
+
+
+def test_one_text_in_place_of_a_list_is_refused(predictors):
+    with pytest.raises(InputError, match="expected a list of texts"):
+        predictors["classification"].predict("one text")
+
+
+def test_no_texts_give_no_answers(predictors):
+    assert predictors["tagging"].predict([]) == []
+
+
+def test_a_text_of_20_000_words_is_answered(predictors):
+    (prediction,) = predictors["tagging"].predict([["long"] * 20_000])
+    assert len(prediction.tags) == 20_000
+
+
+def test_nothing_in_a_model_folder_is_pickled(model_folders):
+    for folder in model_folders.values():
+        files = [path for path in folder.rglob("*") if path.is_file()]
+        assert {path.suffix for path in files} <= {".json", ".h5", ".hdf5", ".txt"}
+
+
+def test_a_folder_that_is_no_model_is_refused(model_folders, tmp_path):
+    with pytest.raises(ModelError, match="no such folder"):
+        Predictor.load(tmp_path / "missing")
+    with pytest.raises(ModelError, match=r"no model\.json"):
+        Predictor.load(tmp_path)
+    description = json.loads((model_folders["tagging"] / "model.json").read_text())
+    for change, message in (({"format": 9}, "format 9"), ({"head": {"depht": 1}}, "not the description"), ({"labels": None}, "not the desc")):
+        (tmp_path / "model.json").write_text(json.dumps(description | change))
+        with pytest.raises(ModelError, match=message):
+            Predictor.load(tmp_path)
+
+
+def test_damaged_head_weights_are_named(model_folders, tmp_path):
+    import shutil
+
+    folder = shutil.copytree(model_folders["tagging"], tmp_path / "model")
+    (folder / "head.weights.h5").write_bytes(b"no")
+    with pytest.raises(ModelError, match=r"head\.weights\.h5: cannot be read"):
+        Predictor.load(folder)
+
+
+def test_spans_follow_the_conll_definition():
+    tokens = [Token(word, 2 * k, 2 * k + 1) for k, word in enumerate("abcdef")]
+    tags = ["I-X", "I-X", "B-X", "I-Y", "O", "B-Y"]
+    assert [(span.label, span.start, span.end) for span in spans_of("a b c d e f", tokens, tags)] == [
+        ("X", 0, 3),
+        ("X", 4, 5),
+        ("Y", 6, 7),
+        ("Y", 10, 11),
+    ]
+    assert spans_of("a b", tokens[:2], ["NOUN", "VERB"]) == []
+    assert spans_of("a", tokens[:1], ["B-X"]) == [Span("X", "a", 0, 1)]
+
+
+def test_weights_are_read_back_as_written(predictors, model_folders):
+    again = Predictor.load(model_folders["classification"])
+    for one, other in zip(again._head.get_weights(), predictors["classification"]._head.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)

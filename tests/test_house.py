@@ -1,0 +1,85 @@
+"""The plan of the house: who may import whom, and what keeps MLflow's name free."""
+
+import ast
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ORDER = ["embeddings", "models", "serve", "pipeline"]
+UNKNOWN_TO = {"embeddings": {"mlflow", "fastapi", "uvicorn", "ray"}, "models": {"mlflow", "fastapi", "uvicorn", "ray"}, "serve": {"ray"}}
+
+
+def imports(file):
+    for node in ast.walk(ast.parse(file.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (name.name.split(".")[0] for name in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{file}: a relative import"
+            yield node.module.split(".")[0]
+
+
+@pytest.mark.parametrize("package", ORDER)
+def test_imports_run_one_way(house, package):
+    above = set(ORDER[ORDER.index(package) + 1 :]) | UNKNOWN_TO.get(package, set())
+    for file in (house / package).rglob("*.py"):
+        assert not above & set(imports(file)), f"{file.relative_to(house)} imports what it may not know"
+
+
+def run(code, cwd, path=()):
+    command = [sys.executable, "-c", code]
+    environment = {"PATH": "", "PYTHONPATH": ":".join(map(str, path)), "HOME": str(cwd)}
+    return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, check=True).stdout.strip()
+
+
+WHERE = "import mlflow, mlflow.pyfunc; print(mlflow.__file__)"
+
+
+def test_the_folder_mlflow_does_not_hide_the_package(house):
+    assert (house / "mlflow" / "MLproject").is_file()
+    assert not list((house / "mlflow").rglob("*.py"))
+    found = Path(run(WHERE, cwd=house))
+    assert house / "mlflow" not in found.parents and found.name == "__init__.py"
+
+
+def test_a_wheel_leaves_mlflow_alone_and_carries_the_configs(house, tmp_path):
+    subprocess.run(
+        [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "--no-build-isolation", "-w", tmp_path, house],
+        check=True,
+    )
+    (wheel,) = tmp_path.glob("telmo-*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        names = archive.namelist()
+        archive.extractall(tmp_path / "site")
+    assert {name.split("/")[0] for name in names if ".dist-info" not in name} == set(ORDER)
+    assert {"pipeline/configs/docs-bilm.yaml", "serve/mlflow_model.py"} <= set(names)
+    found = Path(run(WHERE, cwd=tmp_path / "site", path=[tmp_path / "site"]))
+    assert tmp_path not in found.parents
+    where = run("import serve; print(serve.__file__)", cwd=tmp_path, path=[tmp_path / "site"])
+    assert tmp_path in Path(where).parents
+
+
+def test_help_and_config_errors_load_nothing_heavy(house, tmp_path):
+    (tmp_path / "bad.yaml").write_text("nmae: x\n")
+    code = f"""
+import sys
+from pipeline.cli import main
+for arguments in (["--help"], ["train", r"{tmp_path / 'bad.yaml'}"], ["embed", "no.txt", "o.hdf5", "--source", "no"]):
+    try:
+        main(arguments)
+    except SystemExit as end:
+        print(end.code)
+print(sorted({{"tensorflow", "keras", "mlflow", "spacy", "sklearn"}} & set(sys.modules)))
+"""
+    lines = run(code, cwd=house).splitlines()
+    assert lines[-1] == "[]"
+    assert [line for line in lines if line in ("0", "1", "2")] == ["0", "2", "1"]
+
+
+def test_no_file_names_a_machine_or_an_index(house):
+    for requirements in house.glob("requirements*.txt"):
+        text = requirements.read_text("utf-8")
+        assert "http" not in text.replace("httpx", "").replace("httpcore", "").replace("aiohttp", "").replace("httptools", "")
+        assert "--hash=sha256:" in text
