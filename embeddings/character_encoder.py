@@ -32,7 +32,7 @@ class CharacterEncoder(keras.layers.Layer):
         count = sum(count for _, count in self.filters)
         # === Layers ===
         self.convolutions = [
-            keras.layers.Conv1D(count, width, kernel_initializer="he_normal", name=f"convolution_{k}")
+            keras.layers.Conv1D(count, width, kernel_initializer=_filters, name=f"convolution_{k}")
             for k, (width, count) in enumerate(self.filters)
         ]
         self.highways = [Highway(name=f"highway_{k}") for k in range(highways)]
@@ -66,6 +66,10 @@ class CharacterEncoder(keras.layers.Layer):
             "projection": self.projection,
             "activation": keras.activations.serialize(self.activation),
         }
+
+
+# As bilm-tf began: larger ones would saturate the gates of the first LSTM.
+_filters = keras.initializers.RandomUniform(-0.05, 0.05)
 
 
 def _characters_but_padding(shape, dtype=None):

@@ -4,6 +4,7 @@ Nothing that computes is imported before a command needs it, so that `--help` an
 """
 
 import json
+import logging
 import os
 import sys
 from pathlib import Path
@@ -32,16 +33,22 @@ Model = Annotated[str, typer.Argument(metavar="MODEL", help="A folder, runs:/RUN
 Encoding = Annotated[str, typer.Option(help="Encoding of the input.")]
 
 
+def _print_version(asked: bool) -> None:
+    if asked:
+        from importlib.metadata import version
+
+        print(f"telmo {version('telmo')}")
+        raise typer.Exit
+
+
 @app.callback()
 def options(
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
-    version: Annotated[bool, typer.Option("--version", help="Show the version and exit.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_print_version, help="Show the version and exit.")
+    ] = False,
 ) -> None:
-    if version:
-        from importlib.metadata import version as version_of
-
-        print(f"telmo {version_of('telmo')}")
-        raise typer.Exit
+    """Transfer learning for text with ELMo: pretrain, embed, train from a config, track and serve."""
 
 
 @app.command()
@@ -184,6 +191,8 @@ def serve(
 
 def main(arguments: list[str] | None = None) -> None:
     """The command line: 0 done, 1 failed, 2 wrong usage; errors in one line, with `--debug` in full."""
+    # Each head is a graph of its own, which TensorFlow takes for a mistake.
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
     arguments = sys.argv[1:] if arguments is None else arguments
     try:
         app(arguments)

@@ -31,7 +31,13 @@ DataFile = Annotated[str, AfterValidator(_existing)]
 
 
 class Tracking(_Section):
-    """Where MLflow keeps the run: the experiment, and the alias that the new version of the registered model gets."""
+    """Where MLflow keeps the run.
+
+    Args:
+        experiment: that the run belongs to.
+        register_model: whether the trained model is logged to MLflow and registered under the config's name.
+        alias: that the new version of the registered model gets.
+    """
 
     experiment: str = "telmo"
     alias: str = "champion"

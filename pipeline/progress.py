@@ -67,7 +67,8 @@ def print_epoch(epoch: "Epoch") -> None:
 
 
 def print_scores(title: str, scores: dict[str, float]) -> None:
-    table = Table("metric", "value", title=title, title_justify="left")
+    console.print(title, soft_wrap=True, markup=False)
+    table = Table("metric", "value")
     for name, value in scores.items():
         table.add_row(name, f"{value:.4f}")
     console.print(table)

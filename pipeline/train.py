@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -18,10 +19,11 @@ from embeddings.vocabulary import Vocabulary
 from models.examples import Examples
 from models.metrics import score
 from models.model_folder import Description, save_model
+from models.options import Task
 from models.training import Epoch, predict_labels, train_head
 from pipeline import plots
 from pipeline.checksums import checksum_of_sentences
-from pipeline.config import TrainConfig
+from pipeline.config import Data, TrainConfig
 from pipeline.readers import data_file, read_examples
 from pipeline.tracking import Run, start_run
 from serve.registry import log_model
@@ -93,8 +95,9 @@ def train_stage(config: TrainConfig, on_epoch: Callable[[Epoch], None] = lambda 
             config.name, config.task, labels, config.data.tokenizer, config.head, scores, example
         )
         save_model(config.output, description, head, bilm_folder)
-        name = config.name if config.tracking.register_model else None
-        version = log_model(config.output, example, name, config.tracking.alias)
+        version = None
+        if config.tracking.register_model:
+            version = log_model(config.output, example, config.name, config.tracking.alias)
     return Trained(config.output, scores, run.run_id, version)
 
 
@@ -104,10 +107,15 @@ def read_split(config: TrainConfig, split: str) -> Examples:
     Raises:
         InputError: the file cannot be read.
     """
-    data = config.data
+    return _read_split(config.task, config.data, split)
+
+
+# A comparison trains on the same data many times.
+@lru_cache(maxsize=len(SPLITS))
+def _read_split(task: Task, data: Data, split: str) -> Examples:
     limit = data.limit if data.limit is None or split == "train" else max(1, data.limit // 5)
     path = data_file(getattr(data, split))
-    return read_examples(path, config.task, data.text, data.label, data.tokenizer, data.encoding, data.format, limit)
+    return read_examples(path, task, data.text, data.label, data.tokenizer, data.encoding, data.format, limit)
 
 
 @contextmanager

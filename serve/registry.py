@@ -68,17 +68,17 @@ def _version(mlflow: Any, model: str) -> str | None:
     return name.partition("/")[2]
 
 
-def log_model(folder: Path, example: str, name: str | None, alias: str) -> str | None:
+def log_model(folder: Path, example: str, name: str, alias: str) -> str:
     """Log a model folder to the active run as a pyfunc, with the code that runs it, and register it.
 
     Args:
         folder: of the trained model.
         example: a text to try it with.
-        name: of the registered model, or None to log it only.
+        name: of the registered model.
         alias: that the new version gets.
 
     Returns:
-        The new version, or None.
+        The new version.
     """
     import mlflow
 
@@ -91,8 +91,6 @@ def log_model(folder: Path, example: str, name: str | None, alias: str) -> str |
         pip_requirements=[f"{package}=={importlib.metadata.version(package)}" for package in _REQUIREMENTS],
         input_example=[example],
     )
-    if name is None:
-        return None
     client = mlflow.MlflowClient()
     with contextlib.suppress(mlflow.exceptions.MlflowException):
         client.create_registered_model(name)

@@ -1,0 +1,110 @@
+"""The whole main job, small: text to biLM to vectors to two registered models to an answered request, each by its command."""
+
+import json
+import os
+import subprocess
+import sys
+import urllib.request
+
+import h5py
+import mlflow
+import pytest
+import yaml
+
+PLACES = ["Paris", "New York", "Rome", "Oslo"]
+FOODS = ["bread", "green tea", "rice", "soup"]
+
+
+def sentences(count, offset):
+    """Sentences about places and foods, with a label and tags."""
+    for k in range(offset, offset + count):
+        about, things = ("place", PLACES) if k % 2 else ("food", FOODS)
+        thing = things[k // 2 % 4]
+        words = ["I", "like" if k % 3 else "love", *thing.split(), "very", "much", "."]
+        inside = ["B-" + about, *["I-" + about] * (len(thing.split()) - 1)]
+        yield about, words, ["O", "O", *inside, "O", "O", "O"]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("pipe")
+    for split, count in (("train", 120), ("validation", 40), ("test", 40)):
+        rows = list(sentences(count, {"train": 0, "validation": 1000, "test": 2000}[split]))
+        (folder / f"{split}.txt").write_text("".join(" ".join(words) + "\n" for _, words, _ in rows))
+        (folder / f"{split}.csv").write_text("text,label\n" + "".join(f"{' '.join(words)},{label}\n" for label, words, _ in rows))
+        conll = "\n".join("".join(f"{word} {tag}\n" for word, tag in zip(words, tags, strict=True)) for _, words, tags in rows)
+        (folder / f"{split}.conll").write_text(conll)
+    write(folder / "bilm.yaml", output="bilm", train="train.txt", validation="validation.txt", vocabulary=50, epochs=30,
+          bilm={"projection": 8, "cells": 16, "filters": [[1, 8], [2, 8], [3, 8]], "highways": 1},
+          training={"batch_size": 8, "steps": 6, "learning_rate": 0.02})  # fmt: skip
+    for name, task, suffix in (("label", "classification", "csv"), ("tag", "tagging", "conll")):
+        write(folder / f"{name}.yaml", name=name, task=task, output=f"models/{name}", embedding={"source": "bilm"},
+              data={split: f"{split}.{suffix}" for split in ("train", "validation", "test")},
+              head={"encoder": "lstm", "units": 8}, training={"epochs": 20, "batch_size": 8, "learning_rate": 0.02})  # fmt: skip
+    return folder
+
+
+def write(path, **values):
+    path.write_text(yaml.safe_dump(values))
+
+
+def telmo(folder, *arguments):
+    command = [sys.executable, "-m", "pipeline.cli", *arguments]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, env=os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"}, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def trained(folder):
+    telmo(folder, "pretrain", "bilm.yaml")
+    outputs = {name: telmo(folder, "train", f"{name}.yaml") for name in ("label", "tag")}
+    mlflow.set_tracking_uri(f"sqlite:///{folder}/mlflow.db")
+    yield outputs
+    mlflow.set_tracking_uri(None)
+
+
+@pytest.mark.slow
+def test_the_biLM_is_written_in_the_published_form(folder, trained):
+    assert {path.name for path in (folder / "bilm").iterdir()} == {"options.json", "weights.hdf5", "vocabulary.txt"}
+    telmo(folder, "embed", "test.txt", "vectors.hdf5", "--source", "bilm")
+    with h5py.File(folder / "vectors.hdf5") as file:
+        assert len(file) == 41 and file["0"].shape[0] == 3
+
+
+@pytest.mark.slow
+def test_both_heads_learn_and_are_registered(folder, trained):
+    for name, metric in (("label", "accuracy"), ("tag", "f1")):
+        assert f"registered as models:/{name}@champion, version 1" in trained[name]
+        run = mlflow.get_run(mlflow.MlflowClient().get_model_version_by_alias(name, "champion").run_id)
+        assert run.data.metrics[f"test.{metric}"] > 0.95
+        assert run.data.params["head.units"] == "8"
+        assert len(run.data.params["data.train.sha256"]) == 64
+        assert {data.dataset.name for data in run.inputs.dataset_inputs} >= {f"train.{'csv' if name == 'label' else 'conll'}"}
+        history = mlflow.MlflowClient().get_metric_history(run.info.run_id, f"validation.{metric}")
+        assert [point.step for point in history] == list(range(1, len(history) + 1))
+        artifacts = {item.path for item in mlflow.artifacts.list_artifacts(run_id=run.info.run_id)}
+        assert {"config.yaml", "labels.json", "training_curves.png", "confusion_matrix.png", "layer_weights.png"} <= artifacts
+
+
+@pytest.mark.slow
+def test_commands_and_the_server_give_the_same_answer(folder, trained):
+    text = "I love New York very much."
+    one = json.loads(telmo(folder, "predict", "models/tag", text, "--json"))
+    assert one["spans"] == [{"label": "place", "text": "New York", "start": 7, "end": 15}]
+    assert "accuracy" in telmo(folder, "evaluate", "models:/label@champion", "test.csv")
+    models = ["models:/label@champion", "models/tag"]
+    command = [sys.executable, "-m", "pipeline.cli", "serve", *models, "--port", "0"]
+    with subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, text=True) as server:
+        try:
+            address = "http://" + server.stdout.readline().split("http://")[1].split()[0]
+            answers = {}
+            for model in ("label", "tag"):
+                body = json.dumps({"model": model, "texts": [text]}).encode()
+                request = urllib.request.Request(f"{address}/predict", body, {"Content-Type": "application/json"})
+                with urllib.request.urlopen(request) as response:
+                    answers[model] = json.load(response)
+        finally:
+            server.terminate()
+    assert answers["label"]["version"] == "1" and answers["label"]["predictions"][0]["label"] == "place"
+    assert answers["tag"]["predictions"][0]["spans"] == one["spans"]
