@@ -11,7 +11,8 @@ from embeddings.errors import OutputError
 
 @contextmanager
 def atomic_file(path: Path) -> Iterator[Path]:
-    """A temporary name beside `path` to write to; it takes the place of `path` when the block ends well, and is removed when it does not.
+    """A temporary name beside `path` to write to; it takes the place of `path` when the block ends well, and is
+    removed when it does not.
 
     Raises:
         OutputError: the place cannot be written.

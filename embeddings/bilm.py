@@ -62,8 +62,8 @@ class BiLM(keras.Model):
         options: sizes and switches.
 
     Call arguments:
-        characters: int `[batch, time, characters]`, from `characters_of_words`; a word of zeros is padding. The sentences carry their
-            frame words `<S>` and `</S>`.
+        characters: int `[batch, time, characters]`, from `characters_of_words`; a word of zeros is padding. The
+            sentences carry their frame words `<S>` and `</S>`.
 
     Returns:
         The layers `[batch, layers + 1, time, 2 * projection]`; layer 0 is the token vector, twice.

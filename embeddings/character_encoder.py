@@ -7,8 +7,8 @@ from embeddings.characters import CHARACTERS
 
 
 class CharacterEncoder(keras.layers.Layer):
-    """Convolutions over the characters of a word, the maximum over positions, highways and a projection (Kim et al. 2016,
-    "Character-aware neural language models", section 2; Jozefowicz et al. 2016).
+    """Convolutions over the characters of a word, the maximum over positions, highways and a projection (Kim et al.
+    2016, "Character-aware neural language models", section 2; Jozefowicz et al. 2016).
 
     Args:
         filters: `(width, count)` of each convolution.
@@ -78,9 +78,11 @@ def _characters_but_padding(shape, dtype=None):
 
 
 class Highway(keras.layers.Layer):
-    """y = g * relu(x Wt + bt) + (1 - g) * x with g = sigmoid(x Wc + bc) (Srivastava et al. 2015, "Highway networks", equation 3).
+    """y = g * relu(x Wt + bt) + (1 - g) * x with g = sigmoid(x Wc + bc) (Srivastava et al. 2015, "Highway networks",
+    equation 3).
 
-    The published weights call g the *carry* gate, though it multiplies the transformed input. Call and result: `[words, features]`.
+    The published weights call g the *carry* gate, though it multiplies the transformed input. Call and result:
+    `[words, features]`.
     """
 
     def build(self, input_shape):

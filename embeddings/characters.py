@@ -1,7 +1,7 @@
 """Words as the characters that a biLM reads: UTF-8 bytes between boundary marks, as all published models do.
 
-A byte has the id of its value, the marks have the ids 256 to 260, and every id is then shifted by one so that 0 is left to mean
-"no word here" (bilm-tf, `UnicodeCharsVocabulary`).
+A byte has the id of its value, the marks have the ids 256 to 260, and every id is then shifted by one so that 0 is
+left to mean "no word here" (bilm-tf, `UnicodeCharsVocabulary`).
 """
 
 from collections.abc import Sequence
@@ -18,8 +18,8 @@ CHARACTERS = 262
 def characters_of_words(words: Sequence[str], max_characters: int = 50) -> np.ndarray:
     """Character ids of words, int16 of shape `[words, max_characters]`.
 
-    The words `<S>` and `</S>` stand for the frame of a sentence. A word of more than `max_characters - 2` bytes is cut, in the midst of a
-    character if need be, as the published models were trained.
+    The words `<S>` and `</S>` stand for the frame of a sentence. A word of more than `max_characters - 2` bytes is
+    cut, in the midst of a character if need be, as the published models were trained.
 
     >>> characters_of_words(["at"], max_characters=6)
     array([[259,  98, 117, 260, 261, 261]], dtype=int16)
@@ -42,8 +42,8 @@ def characters_of_words(words: Sequence[str], max_characters: int = 50) -> np.nd
 def trim_padding(characters: np.ndarray, widest_filter: int) -> np.ndarray:
     """Cut the columns that cannot change what the character convolutions see.
 
-    Windows of nothing but padding all give the same value and only their maximum counts, so that as many columns of padding as the widest
-    filter covers are enough. On English text this halves the work.
+    Windows of nothing but padding all give the same value and only their maximum counts, so that as many columns of
+    padding as the widest filter covers are enough. On English text this halves the work.
     """
     used = int((characters != _PADDING).sum(axis=1).max(initial=1))
     return characters[:, : used + widest_filter]

@@ -8,7 +8,8 @@ import keras
 def compiled(function: Callable) -> Callable:
     """`function`, traced once for all shapes on TensorFlow; elsewhere as it is (Keras compiles its loops by itself).
 
-    The arguments are nested structures of tensors and arrays. Every axis may change from call to call, but the last of an array of floats.
+    The arguments are nested structures of tensors and arrays. Every axis may change from call to call, but the last
+    of an array of floats.
     """
     if keras.backend.backend() != "tensorflow":
         return function

@@ -5,10 +5,12 @@ from keras import ops
 
 
 class Elmo(keras.layers.Layer):
-    """gamma * sum_j s_j h_j with s = softmax(w): the task's own mix of a biLM's layers (Peters et al. 2018, equation 1).
+    """gamma * sum_j s_j h_j with s = softmax(w): the task's own mix of a biLM's layers (Peters et al. 2018, equation
+    1).
 
     Args:
-        layer_norm: normalise each layer over all words and units of the batch before mixing, as the paper suggests for some tasks.
+        layer_norm: normalise each layer over all words and units of the batch before mixing, as the paper suggests
+            for some tasks.
         dropout: share of the mixed vectors' units that training leaves out.
 
     Call arguments:

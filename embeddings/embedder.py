@@ -17,15 +17,17 @@ Sentence = Sequence[str]
 class Embedder:
     """Turns sentences into the layers of a biLM.
 
-    Each distinct word goes through the character layers once; its vector is kept. Sentences are read in windows, sorted by length, batched by
-    words, and given back in input order. A sentence may have any length: one of more than `steps` words is computed in pieces with the LSTM
-    state carried from piece to piece, forwards and backwards, which changes nothing in the result and bounds the memory.
+    Each distinct word goes through the character layers once; its vector is kept. Sentences are read in windows,
+    sorted by length, batched by words, and given back in input order. A sentence may have any length: one of more
+    than `steps` words is computed in pieces with the LSTM state carried from piece to piece, forwards and backwards,
+    which changes nothing in the result and bounds the memory.
 
     Args:
         bilm: the language model.
-        stateful: start each batch from the last LSTM state of the one before, row by row, as the reference implementation did. Batches are then
-            `batch_size` sentences in input order.
-        batch_size: most sentences in a batch; 1 by default if stateful, so that a document is read as one stream, else 256.
+        stateful: start each batch from the last LSTM state of the one before, row by row, as the reference
+            implementation did. Batches are then `batch_size` sentences in input order.
+        batch_size: most sentences in a batch; 1 by default if stateful, so that a document is read as one stream,
+            else 256.
         batch_words: most words in a batch, padding included. Not used if stateful.
         steps: most words of a sentence that are computed at once.
 
@@ -67,7 +69,8 @@ class Embedder:
             sentences: lists of words.
 
         Yields:
-            For each sentence, in order, float32 of shape `[layers, words, 2 * projection]`; layer 0 is the token vector, twice.
+            For each sentence, in order, float32 of shape `[layers, words, 2 * projection]`; layer 0 is the token
+            vector, twice.
         """
         sentences = iter(sentences)
         window = self.batch_size if self.stateful else 16 * self.batch_size
@@ -129,9 +132,12 @@ class Embedder:
         layers = np.empty((batch, self.bilm.options.layers, time, 2 * p), np.float32)
         pieces = [slice(first, first + self.steps) for first in range(0, time, self.steps)]
         state = self._initial_state(batch)
-        # The directions do not meet before the end, so that one reads the pieces from the left while the other reads them from the right.
+        # The directions do not meet before the end, so that one reads the pieces from the left while the other reads
+        # them from the right.
         for left, right in zip(pieces, reversed(pieces), strict=True):
-            forward, backward, state = self._read(vectors[:, left], mask[:, left], vectors[:, right], mask[:, right], state)
+            forward, backward, state = self._read(
+                vectors[:, left], mask[:, left], vectors[:, right], mask[:, right], state
+            )
             layers[:, :, left, :p] = forward
             layers[:, :, right, p:] = backward
         if self.stateful:
@@ -147,15 +153,16 @@ class Embedder:
         """For each direction and layer `[hidden [batch, projection], memory [batch, cells]]`."""
         options = self.bilm.options
         if self._state is not None:
-            return _map_state(lambda rows: rows[:batch], self._grown_state(batch))
+            # A batch that is larger than any before has rows without a state.
+            missing = max(0, batch - len(self._state[0][0][0]))
+            return _map_state(lambda rows: np.pad(rows[:batch], ((0, missing), (0, 0))), self._state)
         return [
-            [[np.zeros((batch, width), np.float32) for width in (options.projection, options.cells)] for _ in range(options.layers)]
+            [
+                [np.zeros((batch, width), np.float32) for width in (options.projection, options.cells)]
+                for _ in range(options.layers)
+            ]
             for _ in range(2)
         ]
-
-    def _grown_state(self, batch: int) -> list:
-        missing = max(0, batch - len(self._state[0][0][0]))
-        return _map_state(lambda rows: np.pad(rows, ((0, missing), (0, 0))), self._state)
 
     def _keep_state(self, state: list) -> None:
         """Rows that a smaller batch did not reach keep their state."""

@@ -7,8 +7,8 @@
     ├── ModelError      a trained model that cannot be read or found
     └── OutputError     a place that cannot be written or listened on
 
-Each message is one sentence for a person: what was found, where, and what was expected. The command line prints it without a
-traceback and exits with `exit_code`; the REST server answers an `InputError` with a status of 422.
+Each message is one sentence for a person: what was found, where, and what was expected. The command line prints it
+without a traceback and exits with `exit_code`; the REST server answers an `InputError` with a status of 422.
 """
 
 

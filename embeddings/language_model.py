@@ -10,8 +10,8 @@ from embeddings.softmax import softmax_loss
 class LanguageModel(keras.Model):
     """Predicts each word from those before it, and from those after it (Peters et al. 2018, section 3.1).
 
-    The softmax is shared by both directions. The LSTM state is carried from one window to the next, without its gradient: truncated
-    backpropagation through time (Williams and Peng 1990).
+    The softmax is shared by both directions. The LSTM state is carried from one window to the next, without its
+    gradient: truncated backpropagation through time (Williams and Peng 1990).
 
     Args:
         bilm: the network below the softmax.
@@ -22,9 +22,10 @@ class LanguageModel(keras.Model):
     Call arguments:
         inputs: a dict of
             `characters`: int `[unique words, characters]`, the distinct words of the window;
-            `forward`, `backward`: int `[batch, time]`, rows of `characters` in the order of the text; the forward windows of a batch row
-                follow one another to the right, the backward windows to the left;
-            `forward_next`, `backward_next`: int `[batch, time]`, the word to the right, or to the left, by its number in the vocabulary.
+            `forward`, `backward`: int `[batch, time]`, rows of `characters` in the order of the text; the forward
+                windows of a batch row follow one another to the right, the backward windows to the left;
+            `forward_next`, `backward_next`: int `[batch, time]`, the word to the right, or to the left, by its number
+                in the vocabulary.
 
     Returns:
         Negative log-likelihoods in nats, `[2, batch, time]`, forward first.
@@ -36,13 +37,17 @@ class LanguageModel(keras.Model):
         self.batch_size = batch_size
         options = bilm.options
         self.softmax = self.add_weight(
-            name="softmax", shape=(vocabulary, options.projection), initializer=keras.initializers.RandomNormal(stddev=options.projection**-0.5)
+            name="softmax",
+            shape=(vocabulary, options.projection),
+            initializer=keras.initializers.RandomNormal(stddev=options.projection**-0.5),
         )
         self.softmax_bias = self.add_weight(name="softmax_bias", shape=(vocabulary,), initializer="zeros")
         self.carried = [
             [
                 [
-                    self.add_weight(name=f"{direction}_{k}_{part}", shape=(batch_size, width), initializer="zeros", trainable=False)
+                    self.add_weight(
+                        name=f"{direction}_{k}_{part}", shape=(batch_size, width), initializer="zeros", trainable=False
+                    )
                     for part, width in (("hidden", options.projection), ("memory", options.cells))
                 ]
                 for k in range(options.layers)

@@ -78,14 +78,18 @@ def pretrain(
     return model
 
 
-def perplexity(model: LanguageModel, vocabulary: Vocabulary, sentences: Sentences, steps: int = 20) -> tuple[float, float]:
+def perplexity(
+    model: LanguageModel, vocabulary: Vocabulary, sentences: Sentences, steps: int = 20
+) -> tuple[float, float]:
     """Perplexity per word, forward and backward, with the full softmax; frame words are predicted like any others.
 
     Raises:
         InputError: the text does not fill one batch.
     """
     model.reset_state()
-    sums = [model.predict_on_batch(window).mean(axis=(1, 2)) for window in _windows(model, vocabulary, sentences, steps)]
+    sums = [
+        model.predict_on_batch(window).mean(axis=(1, 2)) for window in _windows(model, vocabulary, sentences, steps)
+    ]
     model.reset_state()
     if not sums:
         raise InputError(f"the held-out text does not fill one batch of {model.batch_size} x {steps} words")

@@ -1,4 +1,5 @@
-"""The published form of a biLM: `options.json` and an HDF5 file, as bilm-tf wrote and AllenNLP and simple_elmo read them.
+"""The published form of a biLM: `options.json` and an HDF5 file, as bilm-tf wrote and AllenNLP and simple_elmo read
+them.
 
 Every weight of the layers has one key in the file; `_keys` is the only place that knows which.
 """
@@ -52,7 +53,8 @@ def find_files(folder: Path) -> PublishedFiles:
 
 
 def _holds_bilm(path: Path) -> bool:
-    """Whether a file has a biLM's weights; a file that is no HDF5 counts if it is named as weights, to be refused by name later."""
+    """Whether a file has a biLM's weights; a file that is no HDF5 counts if it is named as weights, to be refused by
+    name later."""
     try:
         with h5py.File(path) as file:
             return "RNN_0" in file and ("char_embed" in file or "embedding" in file)

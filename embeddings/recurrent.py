@@ -5,11 +5,11 @@ from keras import ops
 
 
 class ProjectedLSTMCell(keras.layers.Layer):
-    """One step of a projected LSTM (Sak et al. 2014, "Long short-term memory recurrent neural network architectures", equations 7 to 13,
-    without peepholes; the clips are those of Peters et al. 2018).
+    """One step of a projected LSTM (Sak et al. 2014, "Long short-term memory recurrent neural network architectures",
+    equations 7 to 13, without peepholes; the clips are those of Peters et al. 2018).
 
-    The input's share of the gates is computed for all steps at once by `ProjectedLSTM` and arrives as the step's input, so that the loop holds
-    nothing but what depends on the step before:
+    The input's share of the gates is computed for all steps at once by `ProjectedLSTM` and arrives as the step's
+    input, so that the loop holds nothing but what depends on the step before:
 
         i, j, f, o = x W + h U + b
         c' = clip(sigmoid(f + 1) c + sigmoid(i) tanh(j))

@@ -6,8 +6,9 @@ from keras import ops
 def softmax_loss(hidden, kernel, bias, targets):
     """Negative log-likelihood of words under a softmax over the whole vocabulary.
 
-    The gradient is written out, since it needs nothing but the probabilities: the array `[words, vocabulary]` is passed over a few times
-    fewer than automatic differentiation would, and on a CPU the passes cost more than the matrix products.
+    The gradient is written out, since it needs nothing but the probabilities: the array `[words, vocabulary]` is
+    passed over a few times fewer than automatic differentiation would, and on a CPU the passes cost more than the
+    matrix products.
 
     Args:
         hidden: `[words, projection]`.
@@ -28,7 +29,8 @@ def softmax_loss(hidden, kernel, bias, targets):
         target_logits = ops.squeeze(ops.take_along_axis(logits, targets[:, None], axis=-1), -1)
 
         def gradient(*arguments, upstream=None):
-            """d loss / d logits = probabilities - onehot(target); the second term is added only where it is not zero."""
+            """d loss / d logits = probabilities - onehot(target); the second term is added only where it is not
+            zero."""
             (upstream,) = arguments if upstream is None else (upstream,)
             scaled = upstream[:, None] * hidden
             to_hidden = upstream[:, None] * (ops.matmul(probabilities, kernel) - ops.take(kernel, targets, axis=0))

@@ -11,9 +11,11 @@ from embeddings.atomic import atomic_file, atomic_folder
 
 
 def write_hdf5(path: Path, sentences: Iterable[Sequence[str]], vectors: Iterable[np.ndarray]) -> int:
-    """Write the layers of sentences as `allennlp elmo` did: a dataset `"0"`, `"1"`, ... a sentence and `sentence_to_index`.
+    """Write the layers of sentences as `allennlp elmo` did: a dataset `"0"`, `"1"`, ... a sentence and
+    `sentence_to_index`.
 
-    The file takes its name when it is complete. A sentence that occurs twice has two datasets; `sentence_to_index` names the last.
+    The file takes its name when it is complete. A sentence that occurs twice has two datasets; `sentence_to_index`
+    names the last.
 
     Args:
         path: the file.
@@ -68,7 +70,7 @@ class Store:
                 for layers in vectors:
                     shape = {"layers": layers.shape[0], "dim": layers.shape[2]}
                     lengths.append(layers.shape[1])
-                    file.write(np.ascontiguousarray(layers, np.float32))
+                    file.write(np.ascontiguousarray(layers, np.float32).data)
             np.save(temporary / "first_word.npy", np.cumsum(lengths, dtype=np.int64))
             (temporary / "shape.json").write_text(json.dumps(shape), "utf-8")
         return cls(folder)

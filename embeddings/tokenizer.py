@@ -21,10 +21,12 @@ def tokenize(text: str, tokenizer: TokenizerName = "spacy") -> list[Token]:
 
     Args:
         text: raw text.
-        tokenizer: `"spacy"`, the rules of spaCy's blank English pipeline, or `"whitespace"`, for text that is tokenised already.
+        tokenizer: `"spacy"`, the rules of spaCy's blank English pipeline, or `"whitespace"`, for text that is
+            tokenised already.
 
     >>> tokenize("It isn't.")
-    [Token(text='It', start=0, end=2), Token(text='is', start=3, end=5), Token(text="n't", start=5, end=8), Token(text='.', start=8, end=9)]
+    [Token(text='It', start=0, end=2), Token(text='is', start=3, end=5), Token(text="n't", start=5, end=8),
+    Token(text='.', start=8, end=9)]
     """
     return list(_spacy_tokens(text) if tokenizer == "spacy" else _whitespace_tokens(text))
 

@@ -25,7 +25,8 @@ class Vocabulary:
 
     @classmethod
     def build(cls, sentences: Iterable[Sequence[str]], size: int, min_count: int = 1) -> "Vocabulary":
-        """Count the words of sentences and keep the `size` most frequent that occur `min_count` times; ties go by the alphabet."""
+        """Count the words of sentences and keep the `size` most frequent that occur `min_count` times; ties go by the
+        alphabet."""
         counts = Counter(word for sentence in sentences for word in sentence)
         frames = [SENTENCE_BEGIN, SENTENCE_END, UNKNOWN]
         for word in frames:

@@ -19,8 +19,9 @@ def windows(
 ) -> Iterator[dict[str, np.ndarray]]:
     """Cut sentences into the batches that `LanguageModel` takes, in constant memory.
 
-    Every row of a batch is a stream: framed sentences one after the other, taken from the common supply as the row runs out. The backward
-    stream of a row holds the same sentences in the same order, each from its end to its begin. The last incomplete batch is dropped.
+    Every row of a batch is a stream: framed sentences one after the other, taken from the common supply as the row
+    runs out. The backward stream of a row holds the same sentences in the same order, each from its end to its begin.
+    The last incomplete batch is dropped.
 
     Args:
         sentences: lists of words.

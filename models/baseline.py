@@ -1,6 +1,7 @@
 """What a biLM has to beat: TF-IDF with logistic regression."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 from models.examples import Examples
 from models.options import Task
@@ -9,8 +10,8 @@ from models.options import Task
 def tfidf_predictions(task: Task, train: Examples, test: Examples, seed: int = 1) -> list:
     """Train the baseline and answer for the test texts.
 
-    A text is represented by its words and pairs of words; a word to be tagged by its character n-grams, itself and its two neighbours on each
-    side.
+    A text is represented by its words and pairs of words; a word to be tagged by its character n-grams, itself and
+    its two neighbours on each side.
 
     Returns:
         A label for each text, or the tags of its words.
@@ -32,7 +33,7 @@ def tfidf_predictions(task: Task, train: Examples, test: Examples, seed: int = 1
 
 def _words_and_pairs(sentence: Sequence[str]) -> list[str]:
     words = [word.lower() for word in sentence]
-    return words + [f"{first} {second}" for first, second in zip(words, words[1:], strict=False)]
+    return words + [f"{first} {second}" for first, second in pairwise(words)]
 
 
 def _words_in_context(sentences: Sequence[Sequence[str]]) -> list[list[str]]:

@@ -17,7 +17,8 @@ class Classifier(keras.Model):
         shape: `(layers, dim)` of the biLM.
 
     Call arguments:
-        inputs: a dict of `layers` `[batch, layers, time, dim]` and `mask`, bool `[batch, time]` with at least one True in a row.
+        inputs: a dict of `layers` `[batch, layers, time, dim]` and `mask`, bool `[batch, time]` with at least one
+            True in a row.
 
     Returns:
         Logits `[batch, labels]`.

@@ -6,7 +6,8 @@ from keras import ops
 
 
 class CRF(keras.layers.Layer):
-    """Scores whole paths of tags: score(y) = sum_t emission[t, y_t] + sum_t transition[y_t-1, y_t] + begin[y_0] + end[y_last].
+    """Scores whole paths of tags: score(y) = sum_t emission[t, y_t] + sum_t transition[y_t-1, y_t] + begin[y_0] +
+    end[y_last].
 
     Args:
         tags: number of tags K.

@@ -7,6 +7,7 @@ import numpy as np
 
 from embeddings.errors import InputError
 from embeddings.store import Store
+from models.metrics import flat_labels
 
 
 @dataclass(frozen=True)
@@ -28,8 +29,7 @@ class Examples:
 
     def label_set(self) -> list[str]:
         """All labels, in the order of the alphabet, `O` first among tags."""
-        found = {label for target in self.targets for label in ([target] if isinstance(target, str) else target)}
-        return sorted(found, key=lambda label: (label != "O", label))
+        return sorted(set(flat_labels(self.targets)), key=lambda label: (label != "O", label))
 
     def numbered(self, labels: Sequence[str]) -> list[np.ndarray]:
         """The number of each label, int32: shape `[]` for a text, `[words]` for tags.
@@ -61,8 +61,8 @@ def batches(
         random: shuffles the texts, mildly sorted by length, and then the batches; None for the order of length.
 
     Yields:
-        The positions of the texts, int `[batch]`; what heads take, `layers` `[batch, layers, time, dim]` and `mask` `[batch, time]`; and the
-        targets, `[batch]` or `[batch, time]`.
+        The positions of the texts, int `[batch]`; what heads take, `layers` `[batch, layers, time, dim]` and `mask`
+        `[batch, time]`; and the targets, `[batch]` or `[batch, time]`.
     """
     lengths = np.array([layers.shape[1] for layers in store])
     noise = random.uniform(0.9, 1.1, len(lengths)) if random else 1.0
@@ -71,7 +71,11 @@ def batches(
     if random:
         random.shuffle(chunks)
     for chunk in chunks:
-        yield chunk, padded([store[k] for k in chunk]), None if targets is None else _padded_targets([targets[k] for k in chunk])
+        yield (
+            chunk,
+            padded([store[k] for k in chunk]),
+            None if targets is None else _padded_targets([targets[k] for k in chunk]),
+        )
 
 
 def padded(layers: Sequence[np.ndarray]) -> dict[str, np.ndarray]:

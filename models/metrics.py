@@ -14,8 +14,8 @@ def score(task: str, gold: Sequence, predicted: Sequence) -> dict[str, float]:
         gold, predicted: a label for each text, or the tags of each text.
 
     Returns:
-        For classification `accuracy` and `macro_f1`. For tagging `accuracy` by word, and where the tags mark spans (BIO) `precision`, `recall`
-        and `f1` of whole spans, by the CoNLL definition (seqeval).
+        For classification `accuracy` and `macro_f1`. For tagging `accuracy` by word, and where the tags mark spans
+        (BIO) `precision`, `recall` and `f1` of whole spans, by the CoNLL definition (seqeval).
     """
     return classification_scores(gold, predicted) if task == "classification" else tagging_scores(gold, predicted)
 
@@ -28,6 +28,11 @@ def main_metric(task: str, labels: Sequence[str]) -> str:
 def marks_spans(labels: Sequence[str]) -> bool:
     """Whether tags are of the form `B-X`, `I-X` and `O`."""
     return all(label == "O" or label[:2] in ("B-", "I-") for label in labels) and set(labels) != {"O"}
+
+
+def flat_labels(labels: Sequence[str] | Sequence[Sequence[str]]) -> list[str]:
+    """The labels of texts as they are, or the tags of all their words in one list."""
+    return [tag for label in labels for tag in ([label] if isinstance(label, str) else label)]
 
 
 def classification_scores(gold: Sequence[str], predicted: Sequence[str]) -> dict[str, float]:

@@ -1,8 +1,8 @@
 """A trained model on disk: `model.json`, the head's weights and the biLM. Nothing in it is pickled.
 
-    model.json          task, labels, tokenizer, head options
-    head.weights.h5     the head's weights, in Keras's own HDF5 form
-    bilm/               options.json, weights.hdf5, vocabulary.txt
+model.json          task, labels, tokenizer, head options
+head.weights.h5     the head's weights, in Keras's own HDF5 form
+bilm/               options.json, weights.hdf5, vocabulary.txt
 """
 
 import json
@@ -100,9 +100,7 @@ def load_model(folder: Path) -> tuple[Description, Head, Embedder]:
     description = read_description(folder)
     bilm = load_bilm(folder / BILM)
     options: BiLMOptions = bilm.options
-    head = build_head(
-        description.task, description.head, len(description.labels), (options.layers + 1, options.dim)
-    )
+    head = build_head(description.task, description.head, len(description.labels), (options.layers + 1, options.dim))
     try:
         head.load_weights(folder / HEAD_WEIGHTS)
     except (OSError, ValueError, KeyError) as error:

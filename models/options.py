@@ -11,7 +11,8 @@ class HeadOptions:
     """The layers above the biLM.
 
     Args:
-        encoder: between the ELMo vectors and the output: bidirectional recurrent cells, `dense` (ReLU, word by word), or `none`.
+        encoder: between the ELMo vectors and the output: bidirectional recurrent cells, `dense` (ReLU, word by word),
+            or `none`.
         units: of a layer of the encoder, in each direction.
         depth: layers of the encoder.
         pooling: of the words of a text, for classification.
@@ -35,7 +36,8 @@ class TrainingSettings:
 
     Args:
         epochs: passes over the training data at most.
-        patience: epochs without a better validation score after which training stops; the best epoch's weights are kept.
+        patience: epochs without a better validation score after which training stops; the best epoch's weights are
+            kept.
         batch_size: texts in a batch.
         learning_rate: of Adam.
         clip_norm: bound on the norm of the whole gradient.

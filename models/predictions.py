@@ -25,7 +25,8 @@ class Span:
 
 @dataclass(frozen=True)
 class Tagging:
-    """The words of a text with their places in it, a tag for each, and the spans that tags of the form `B-X`, `I-X` and `O` mark."""
+    """The words of a text with their places in it, a tag for each, and the spans that tags of the form `B-X`, `I-X`
+    and `O` mark."""
 
     tokens: list[Token]
     tags: list[str]
@@ -36,7 +37,8 @@ Prediction = Classification | Tagging
 
 
 def spans_of(text: str, tokens: list[Token], tags: list[str]) -> list[Span]:
-    """The spans that BIO tags mark; an `I-X` that continues no `X` begins one, as the CoNLL definition has it. Other tags mark none.
+    """The spans that BIO tags mark; an `I-X` that continues no `X` begins one, as the CoNLL definition has it. Other
+    tags mark none.
 
     >>> spans_of("in New York", [Token("in", 0, 2), Token("New", 3, 6), Token("York", 7, 11)], ["O", "B-LOC", "I-LOC"])
     [Span(label='LOC', text='New York', start=3, end=11)]

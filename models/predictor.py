@@ -88,7 +88,8 @@ class Predictor:
         if self.description.task == "classification":
             return [_classification(labels, probabilities) for probabilities in decoded]
         return [
-            _tagging(text, tokens, [labels[k] for k in path]) for (text, tokens), path in zip(batch, decoded, strict=True)
+            _tagging(text, tokens, [labels[k] for k in path])
+            for (text, tokens), path in zip(batch, decoded, strict=True)
         ]
 
 

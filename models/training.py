@@ -19,7 +19,8 @@ Head = Classifier | Tagger
 
 @dataclass(frozen=True)
 class Epoch:
-    """What one pass over the training data gave: the mean loss in nats a text, the validation scores, and the seconds it took."""
+    """What one pass over the training data gave: the mean loss in nats a text, the validation scores, and the seconds
+    it took."""
 
     number: int
     loss: float

@@ -57,6 +57,7 @@ def demo(
     port: Annotated[int, typer.Option(help="Port of the demo's server; 0 for a free one.")] = 0,
 ) -> None:
     """Run the whole pipe on the embedded default: pretrain, embed, train, track, serve, ask."""
+    _load_keras()
     from pipeline.demo import run_demo
 
     run_demo(output, port)
@@ -68,14 +69,14 @@ def pretrain(config: Config, change: Changes = None) -> None:
     from pipeline.config import PretrainConfig, read_config
 
     read = read_config(PretrainConfig, config, change)
+    _load_keras()
     from pipeline.pretrain import pretrain_stage
     from pipeline.progress import pretraining_bar
 
     with pretraining_bar() as report:
         scores = pretrain_stage(read, report)
-    print(
-        f"{read.output}: perplexity {scores['forward_perplexity']:.1f} forward, {scores['backward_perplexity']:.1f} backward"
-    )
+    forward, backward = scores["forward_perplexity"], scores["backward_perplexity"]
+    print(f"{read.output}: perplexity {forward:.1f} forward, {backward:.1f} backward")
 
 
 @app.command()
@@ -97,6 +98,7 @@ def embed(
 
     find_source(source)
     format_of(data_file(corpus))
+    _load_keras()
     from pipeline.embed import embed_stage
     from pipeline.progress import embedding_bar
 
@@ -112,13 +114,16 @@ def train(config: Config, change: Changes = None) -> None:
     from pipeline.config import TrainConfig, read_config
 
     read = read_config(TrainConfig, config, change)
+    _load_keras()
     from pipeline.progress import print_epoch, print_scores
     from pipeline.train import train_stage
 
     trained = train_stage(read, print_epoch)
     print_scores(f"{read.name} on the test data", trained.scores)
     if trained.version:
-        print(f"registered as models:/{read.name}@{read.tracking.alias}, version {trained.version}; run {trained.run_id}")
+        print(
+            f"registered as models:/{read.name}@{read.tracking.alias}, version {trained.version}; run {trained.run_id}"
+        )
     print(f"saved in {trained.folder}")
 
 
@@ -129,7 +134,9 @@ def evaluate(
     text: Annotated[str | None, typer.Option(help="Column of the text or of the words.")] = None,
     label: Annotated[str | None, typer.Option(help="Column of the label or of the tags.")] = None,
     encoding: Encoding = "utf-8",
-    format: Annotated[str | None, typer.Option(help="csv, tsv, jsonl, conllu or conll, if the name does not tell.")] = None,
+    format: Annotated[
+        str | None, typer.Option(help="csv, tsv, jsonl, conllu or conll, if the name does not tell.")
+    ] = None,
     plot: Annotated[Path | None, typer.Option(help="PNG file for the confusion matrix.")] = None,
 ) -> None:
     """Score a trained model on labelled texts."""
@@ -138,6 +145,7 @@ def evaluate(
     if format not in (None, *SUFFIXES.values()):
         raise typer.BadParameter(f"'{format}'; expected csv, tsv, jsonl, conllu or conll", param_hint="--format")
     data_file(data)
+    _load_keras()
     from pipeline.evaluate import evaluate_stage
     from pipeline.progress import print_scores
 
@@ -148,7 +156,9 @@ def evaluate(
 @app.command()
 def predict(
     model: Model,
-    texts: Annotated[list[str] | None, typer.Argument(metavar="TEXT", help="By default lines of standard input.")] = None,
+    texts: Annotated[
+        list[str] | None, typer.Argument(metavar="TEXT", help="By default lines of standard input.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a text, with all there is to say.")] = False,
 ) -> None:
     """Answer for texts."""
@@ -159,6 +169,7 @@ def predict(
     folder = find_model(model).folder
     if not texts:
         texts = [line for line in _standard_input() if line.strip()]
+    _load_keras()
     from models.predictor import Predictor
     from pipeline.progress import one_line
 
@@ -186,13 +197,28 @@ def serve(
     from serve.server import listen, run_server
 
     listener = listen(host, port)
+    _load_keras()
     run_server(models, listener)
+
+
+def _load_keras() -> None:
+    """Import Keras and its backend without the greetings that TensorFlow writes to standard error before it can be
+    told not to."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    with open(os.devnull, "w") as silence:
+        os.dup2(silence.fileno(), 2)
+    try:
+        import keras  # noqa: F401
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+    # Each head is a graph of its own, which TensorFlow takes for a mistake.
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
 
 
 def main(arguments: list[str] | None = None) -> None:
     """The command line: 0 done, 1 failed, 2 wrong usage; errors in one line, with `--debug` in full."""
-    # Each head is a graph of its own, which TensorFlow takes for a mistake.
-    logging.getLogger("tensorflow").setLevel(logging.ERROR)
     arguments = sys.argv[1:] if arguments is None else arguments
     try:
         app(arguments)

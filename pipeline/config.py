@@ -7,7 +7,7 @@ from typing import Annotated, Any, TypeVar
 import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
-from embeddings.errors import ConfigError, InputError
+from embeddings.errors import ConfigError
 from embeddings.options import BiLMOptions
 from embeddings.settings import PretrainingSettings
 from embeddings.tokenizer import TokenizerName
@@ -77,7 +77,8 @@ class Data(_Section):
         format: of the files, if their names do not tell.
         text, label: columns; by default `text` and `label`, for tagging `words` and `tags`.
         tokenizer: how a raw text becomes words.
-        limit: most examples of the training file, and a fifth of it of the others; drawn at random, always the same ones.
+        limit: most examples of the training file, and a fifth of it of the others; drawn at random, always the same
+            ones.
     """
 
     train: DataFile
@@ -139,7 +140,8 @@ def read_config(kind: type[Config], path: Path, changes: list[str] | None = None
         changes: `key=value` from the command line, such as `training.epochs=3`; the value is YAML.
 
     Raises:
-        ConfigError: the file cannot be read, or a key is unknown, missing or of a wrong type; the message names the line and the key.
+        ConfigError: the file cannot be read, or a key is unknown, missing or of a wrong type; the message names the
+            line and the key.
     """
     try:
         text = path.read_text("utf-8")

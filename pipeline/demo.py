@@ -68,7 +68,9 @@ def run_demo(output: Path, port: int) -> None:
     with data_file("docs:text/test").open(encoding="utf-8") as lines:
         text.write_text("".join(islice(lines, SENTENCES_TO_EMBED)), "utf-8")
     with embedding_bar() as report_counts:
-        embedded = embed_stage(str(config.output), str(text), output / "vectors.hdf5", "whitespace", report=report_counts)
+        embedded = embed_stage(
+            str(config.output), str(text), output / "vectors.hdf5", "whitespace", report=report_counts
+        )
     console.print(f"{embedded.words:,} words, three vectors each, in {output}/vectors.hdf5")
 
     step("4. Train a classifier and a tagger, and what they have to beat")
@@ -77,7 +79,9 @@ def run_demo(output: Path, port: int) -> None:
     for row in rows:
         table.add_row(*row)
     console.print(table)
-    console.print(f"[dim]On held-out objects; mean ± standard deviation over the seeds {SEEDS}. `mlflow ui` shows the runs.[/dim]")
+    console.print(
+        f"[dim]On held-out objects; mean ± standard deviation over the seeds {SEEDS}. `mlflow ui` shows the runs.[/dim]"
+    )
 
     step("5. Serve both from the registry, and ask")
     with _server(["models:/docs-library@champion", "models:/docs-code@champion"], port) as address:
@@ -95,7 +99,8 @@ def _config(name: str) -> Path:
 
 
 def _compare(name: str, output: Path) -> tuple[str, ...]:
-    """A row of the table: the head on pretrained and on random layers, and the baseline; the first of the pretrained is registered."""
+    """A row of the table: the head on pretrained and on random layers, and the baseline; the first of the pretrained
+    is registered."""
     trained: dict[str, list[Trained]] = {"pretrained": [], "random": []}
     base = read_config(TrainConfig, _config(name), _places(output))
     metric = main_metric(base.task, read_split(base, "train").label_set())
@@ -104,7 +109,12 @@ def _compare(name: str, output: Path) -> tuple[str, ...]:
             for seed in SEEDS:
                 kept = weights == "pretrained" and seed == SEEDS[0]
                 folder = f"{output}/models/{name.removeprefix('docs-')}" if kept else f"{output}/comparison/{name}"
-                changes = [f"embedding.weights={weights}", f"seed={seed}", f"output={folder}", f"tracking.register_model={kept}"]
+                changes = [
+                    f"embedding.weights={weights}",
+                    f"seed={seed}",
+                    f"output={folder}",
+                    f"tracking.register_model={kept}",
+                ]
                 results.append(train_stage(read_config(TrainConfig, _config(name), _places(output) + changes)))
                 report(sum(map(len, trained.values())), 2 * len(SEEDS))
     shutil.rmtree(output / "comparison")

@@ -1,8 +1,8 @@
 """The embedded default: English sentences from the docstrings of the libraries that Telmo is installed with.
 
-Two labelled tasks come with it, both written by people: which library documents this (`library`), and which words are code (`code`). The
-corpus is built once from what is installed and kept in `cache_folder()`; its name holds the versions of the libraries, so that another
-version makes another corpus.
+Two labelled tasks come with it, both written by people: which library documents this (`library`), and which words are
+code (`code`). The corpus is built once from what is installed and kept in `cache_folder()`; its name holds the
+versions of the libraries, so that another version makes another corpus.
 """
 
 import hashlib
@@ -51,7 +51,8 @@ BUILD = 2
 
 @dataclass(frozen=True)
 class Sentence:
-    """A sentence of a docstring: the object that it documents, its words, and for each word `B-CODE`, `I-CODE` or `O`."""
+    """A sentence of a docstring: the object that it documents, its words, and for each word `B-CODE`, `I-CODE` or
+    `O`."""
 
     library: str
     object: str
@@ -78,7 +79,8 @@ def library_versions() -> dict[str, str]:
 
 
 def docs_file(handle: str, on_progress: Callable[[int, int], None] | None = None) -> Path:
-    """The file behind a handle: `docs:text/SPLIT`, `docs:library/SPLIT` or `docs:code/SPLIT`, SPLIT one of train, validation, test.
+    """The file behind a handle: `docs:text/SPLIT`, `docs:library/SPLIT` or `docs:code/SPLIT`, SPLIT one of train,
+    validation, test.
 
     The corpus is built if it is not there yet, which takes about a minute.
 
@@ -92,12 +94,15 @@ def docs_file(handle: str, on_progress: Callable[[int, int], None] | None = None
     task, _, split = handle.removeprefix(PREFIX).partition("/")
     suffix = {"text": "txt", "library": "jsonl", "code": "jsonl"}.get(task)
     if suffix is None or split not in SPLITS:
-        raise InputError(f"{handle}: no such part of the docs corpus; expected docs:text|library|code/train|validation|test")
+        raise InputError(
+            f"{handle}: no such part of the docs corpus; expected docs:text|library|code/train|validation|test"
+        )
     return docs_corpus(on_progress) / f"{task}.{split}.{suffix}"
 
 
 def docs_corpus(on_progress: Callable[[int, int], None] | None = None) -> Path:
-    """The folder of the corpus: `text`, `library` and `code` of each split, and `corpus.json` with versions and counts."""
+    """The folder of the corpus: `text`, `library` and `code` of each split, and `corpus.json` with versions and
+    counts."""
     versions = library_versions()
     identity = hashlib.sha256(json.dumps([BUILD, versions]).encode()).hexdigest()[:16]
     folder = cache_folder() / f"docs-{identity}"
@@ -118,12 +123,17 @@ def _write(folder: Path, sentences: Iterable[Sentence], versions: dict[str, str]
     by_library: dict[str, dict[str, list[str]]] = {split: {library: [] for library in CLASSES} for split in SPLITS}
     with ExitStack() as stack:
         text, code = (
-            {split: stack.enter_context((folder / f"{task}.{split}.{suffix}").open("w", encoding="utf-8")) for split in SPLITS}
+            {
+                split: stack.enter_context((folder / f"{task}.{split}.{suffix}").open("w", encoding="utf-8"))
+                for split in SPLITS
+            }
             for task, suffix in (("text", "txt"), ("code", "jsonl"))
         )
         for sentence in sentences:
             split = split_of(sentence.object)
-            counts.update({"sentences": 1, "words": len(sentence.words), "sentences with code": "B-CODE" in sentence.tags})
+            counts.update(
+                {"sentences": 1, "words": len(sentence.words), "sentences with code": "B-CODE" in sentence.tags}
+            )
             text[split].write(" ".join(sentence.words) + "\n")
             code[split].write(_row(words=sentence.words, tags=sentence.tags, object=sentence.object))
             if sentence.library in CLASSES:
@@ -151,7 +161,8 @@ def _without_duplicates(sentences: Iterable[Sentence]) -> Iterator[Sentence]:
 
 
 def _read_libraries(versions: dict[str, str], on_progress) -> Iterator[Sentence]:
-    """The sentences of all libraries, in the same order on every machine, read by as many processes as there are cores."""
+    """The sentences of all libraries, in the same order on every machine, read by as many processes as there are
+    cores."""
     files = [found for library in versions for found in _source_files(library)]
     # Mixed, so that any part of the text has a bit of each library.
     files.sort(key=lambda file: hashlib.sha256(file[1].encode()).digest())

@@ -1,4 +1,5 @@
-"""Docstrings of an installed library as sentences, with the places of inline code in them. Nothing of the library is run."""
+"""Docstrings of an installed library as sentences, with the places of inline code in them. Nothing of the library is
+run."""
 
 import ast
 import inspect
@@ -38,12 +39,15 @@ _DIRECTIVE = re.compile(r"\s*\.\. ")
 _TABLE_OR_RULE = re.compile(r"\s*([|+=\-~^*#_]{3,}|\||#)")
 # What opens a paragraph of its own: a bullet, "name (type): " of the Google style, ":param name:" of Sphinx.
 _OPENING = re.compile(
-    r"([-*+•]|\d+[.)])\s+|\*{0,2}`{0,2}\w+`{0,2}( \([^)]*\))?:\s+(?=\S)|:(param|type|r?type|returns?|raises?|arg)\b[^:]*:\s*"
+    r"([-*+•]|\d+[.)])\s+"
+    r"|\*{0,2}`{0,2}\w+`{0,2}( \([^)]*\))?:\s+(?=\S)"
+    r"|:(param|r?type|returns?|raises?|arg)\b[^:]*:\s*"
 )
 
 
 def paragraphs(docstring: str) -> Iterator[str]:
-    """The text of a docstring, a paragraph a string: without code blocks, doctests, directives, tables, and the names of parameters."""
+    """The text of a docstring, a paragraph a string: without code blocks, doctests, directives, tables, and the names
+    of parameters."""
     gathered: list[str] = []
     indent, opened = 0, False
     for line in [*_without_literals(docstring), ""]:
@@ -51,7 +55,7 @@ def paragraphs(docstring: str) -> Iterator[str]:
         depth = len(line) - len(text)
         opening = _OPENING.match(text)
         # What follows a bullet or a field may hang below it; other text keeps its indentation.
-        if not text or opening or depth != indent and not (opened and depth > indent):
+        if not text or opening or (depth != indent and not (opened and depth > indent)):
             if gathered:
                 yield " ".join(gathered)
             gathered, indent, opened = [], depth, bool(opening)
@@ -78,7 +82,8 @@ def _without_literals(docstring: str) -> Iterator[str]:
         yield "" if literal else line
 
 
-# Inline markup: ``code``, :role:`target`, `text <target>`_, [text](address), `code`, **strong**, *emphasis*, and [1]_, a footnote.
+# Inline markup: ``code``, :role:`target`, `text <target>`_, [text](address), `code`, **strong**, *emphasis*, and
+# [1]_, a footnote.
 _MARKUP = re.compile(
     r"``(?P<literal>.+?)``"
     r"|:[\w:+-]+:`(?P<role>[^`]+)`"

@@ -36,7 +36,8 @@ def embed_stage(
     Args:
         source: where the biLM comes from.
         corpus: a plain text, one sentence a line, or a CoNLL-U file.
-        output: the HDF5 file. A line without words becomes an array of no words, so that the keys are the numbers of the lines.
+        output: the HDF5 file. A line without words becomes an array of no words, so that the keys are the numbers of
+            the lines.
         tokenizer: how a line becomes words.
         encoding: of the corpus.
         stateful: read the corpus as one stream, each sentence from the LSTM state after the one before.

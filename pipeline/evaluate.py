@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from embeddings.errors import InputError
-from models.metrics import score
+from models.metrics import flat_labels, score
 from models.predictions import Classification
 from models.predictor import Predictor
 from pipeline import plots
@@ -32,21 +32,15 @@ def evaluate_stage(
         ModelError: there is no such model.
         InputError: the data cannot be read, or hold a label that the model does not know.
     """
+    if plot and plot.suffix != ".png":
+        raise InputError(f"{plot}: expected a file that ends in .png")
     predictor = Predictor.load(find_model(model).folder)
     description = predictor.description
-    examples = read_examples(
-        data_file(data), description.task, text, label, description.tokenizer, encoding, format
-    )
+    examples = read_examples(data_file(data), description.task, text, label, description.tokenizer, encoding, format)
     examples.numbered(description.labels)
     predictions = predictor.predict(examples.sentences)
     predicted = [answer.label if isinstance(answer, Classification) else answer.tags for answer in predictions]
     if plot:
-        flat = [
-            values if description.task == "classification" else [tag for tags in values for tag in tags]
-            for values in (examples.targets, predicted)
-        ]
-        figure = plots.confusion_matrix(flat[0], flat[1], description.labels)
-        if plot.suffix != ".png":
-            raise InputError(f"{plot}: expected a file that ends in .png")
-        figure.savefig(plot)
+        gold, answers = flat_labels(examples.targets), flat_labels(predicted)
+        plots.confusion_matrix(gold, answers, description.labels).savefig(plot)
     return score(description.task, examples.targets, predicted) | {"examples": len(examples)}

@@ -1,11 +1,11 @@
 """Figures of a training, drawn without a screen."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from matplotlib.figure import Figure
 
 
-def training_curves(losses: Sequence[float], scores: dict[str, Sequence[float]]) -> Figure:
+def training_curves(losses: Sequence[float], scores: Mapping[str, Sequence[float]]) -> Figure:
     """The loss and the validation scores by epoch."""
     figure = Figure(figsize=(8, 3.5), layout="constrained")
     left, right = figure.subplots(1, 2)

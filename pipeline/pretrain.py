@@ -15,7 +15,9 @@ from pipeline.readers import data_file, read_sentences
 from pipeline.tracking import start_run
 
 
-def pretrain_stage(config: PretrainConfig, report: Callable[[Progress], None] = lambda progress: None) -> dict[str, float]:
+def pretrain_stage(
+    config: PretrainConfig, report: Callable[[Progress], None] = lambda progress: None
+) -> dict[str, float]:
     """Train a biLM as a config says, track it, and write its folder.
 
     Args:
@@ -23,7 +25,8 @@ def pretrain_stage(config: PretrainConfig, report: Callable[[Progress], None] = 
         report: called as the training goes on.
 
     Returns:
-        `forward_perplexity` and `backward_perplexity` per word on the validation text, and the number of `words` in the training text.
+        `forward_perplexity` and `backward_perplexity` per word on the validation text, and the number of `words` in
+        the training text.
 
     Raises:
         InputError: a text cannot be read, or is too short.
@@ -35,7 +38,9 @@ def pretrain_stage(config: PretrainConfig, report: Callable[[Progress], None] = 
     settings = config.training
     batches = round(config.epochs * words / (settings.batch_size * settings.steps))
     if batches < 1:
-        raise InputError(f"{train}: {words} words do not fill a batch of {settings.batch_size} x {settings.steps} words")
+        raise InputError(
+            f"{train}: {words} words do not fill a batch of {settings.batch_size} x {settings.steps} words"
+        )
     with start_run(config.tracking, f"pretrain {config.output.name}", config) as run:
         for context, path in (("train", train), ("validation", validation)):
             run.data_set(str(path), checksum_of_file(path), context)

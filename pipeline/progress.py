@@ -6,7 +6,15 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Table
 
 from models.predictions import Classification, Prediction
@@ -75,7 +83,8 @@ def print_scores(title: str, scores: dict[str, float]) -> None:
 
 
 def one_line(text: str, prediction: Prediction) -> str:
-    """A prediction for a person: label, probability and text; or the text with the spans in brackets; or words with their tags."""
+    """A prediction for a person: label, probability and text; or the text with the spans in brackets; or words with
+    their tags."""
     if isinstance(prediction, Classification):
         return f"{prediction.label}\t{prediction.probabilities[prediction.label]:.3f}\t{text}"
     if all(tag == "O" or tag[:2] in ("B-", "I-") for tag in prediction.tags):

@@ -62,9 +62,8 @@ def lines(path: Path, encoding: str = "utf-8") -> Iterator[str]:
                     yield line.rstrip(b"\r\n").decode(encoding)
                 except UnicodeDecodeError as error:
                     found = f"byte 0x{line[error.start]:02x} at position {error.start + 1}"
-                    raise InputError(
-                        f"{path} line {number}: {found} is not {encoding}; expected {encoding}, or name another with 'encoding'"
-                    ) from None
+                    expected = f"expected {encoding}, or name another with 'encoding'"
+                    raise InputError(f"{path} line {number}: {found} is not {encoding}; {expected}") from None
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from None
 
@@ -119,15 +118,19 @@ def read_examples(
     rows: Iterable[tuple[list[str], str | list[str], int]]
     if found in ("conllu", "conll") and task == "tagging":
         first, last = ("form", "upos") if found == "conllu" else ("0", "-1")
-        rows = _columns(path, found, encoding, text or first, label or last)
+        rows = _sampled(_columns(path, found, encoding, text or first, label or last), limit)
     elif found == "jsonl" or (found in ("csv", "tsv") and task == "classification"):
-        text, label = (text or "text", label or "label") if task == "classification" else (text or "words", label or "tags")
-        records = _sampled(_json_records(path, encoding) if found == "jsonl" else _table_records(path, encoding, found), limit)
-        rows = (_example(record, task, text, label, tokenizer, f"{path} line {k}") + (k,) for record, k in records)
+        columns = ("text", "label") if task == "classification" else ("words", "tags")
+        text, label = text or columns[0], label or columns[1]
+        records = _json_records(path, encoding) if found == "jsonl" else _table_records(path, encoding, found)
+        rows = (
+            (*_example(record, task, text, label, tokenizer, f"{path} line {number}"), number)
+            for record, number in _sampled(records, limit)
+        )
     else:
         raise InputError(f"{path}: examples for {task} cannot be read from {found}")
     sentences, targets, places = [], [], []
-    for words, target, number in _sampled(rows, limit):
+    for words, target, number in rows:
         sentences.append(words)
         targets.append(target)
         places.append(f"{path} line {number}")
@@ -207,7 +210,8 @@ _CONLLU = ("id", "form", "lemma", "upos", "xpos", "feats", "head", "deprel", "de
 def _columns(
     path: Path, format: Format, encoding: str, text: str, label: str | None
 ) -> Iterator[tuple[list[str], list[str], int]]:
-    """Words, tags and the line of the first word of each sentence in a file of a word a line and an empty line after each sentence."""
+    """Words, tags and the line of the first word of each sentence in a file of a word a line and an empty line after
+    each sentence."""
     word_column, tag_column = _column(path, format, text), None if label is None else _column(path, format, label)
     words: list[str] = []
     tags: list[str] = []

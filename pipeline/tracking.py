@@ -1,6 +1,7 @@
 """One MLflow run: what goes into it, and the model that comes out.
 
-Runs go to `MLFLOW_TRACKING_URI`, or by MLflow's own default to `mlflow.db` and `mlruns/` in the current folder; `mlflow ui` shows them.
+Runs go to `MLFLOW_TRACKING_URI`, or by MLflow's own default to `mlflow.db` and `mlruns/` in the current folder;
+`mlflow ui` shows them.
 """
 
 import logging
@@ -29,10 +30,11 @@ class Run:
     def data_set(self, name: str, checksum: str, context: str) -> None:
         """Say which data were used: their name and SHA-256, and whether to train, validate or test."""
         from mlflow.data.meta_dataset import MetaDataset
-        from mlflow.data.sources import LocalArtifactDatasetSource
+        from mlflow.data.sources import LocalArtifactDatasetSource  # type: ignore[attr-defined]
 
         # MLflow keeps digests of at most 36 characters; the whole one is a parameter.
-        data = MetaDataset(LocalArtifactDatasetSource(name), name=Path(name).name, digest=checksum[:36])
+        source = LocalArtifactDatasetSource(name)
+        data = MetaDataset(source, name=Path(name).name, digest=checksum[:36])  # type: ignore[abstract]
         self._mlflow.log_input(data, context=context)
         self._mlflow.log_param(f"data.{context}.sha256", checksum)
 
@@ -48,7 +50,8 @@ class Run:
 
 @contextmanager
 def start_run(tracking: Tracking, name: str, config: BaseModel) -> Iterator[Run]:
-    """Begin a run and log the config, whole as a file and key by key as parameters. A block that fails ends the run as failed.
+    """Begin a run and log the config, whole as a file and key by key as parameters. A block that fails ends the run
+    as failed.
 
     Raises:
         OutputError: the tracking store cannot be reached.

@@ -8,8 +8,6 @@ from functools import lru_cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import numpy as np
-
 from embeddings.embedder import Embedder
 from embeddings.errors import InputError
 from embeddings.published import write_published
@@ -17,7 +15,7 @@ from embeddings.source import checksum, find_source, load_bilm, random_bilm
 from embeddings.store import Store
 from embeddings.vocabulary import Vocabulary
 from models.examples import Examples
-from models.metrics import score
+from models.metrics import flat_labels, score
 from models.model_folder import Description, save_model
 from models.options import Task
 from models.training import Epoch, predict_labels, train_head
@@ -33,7 +31,8 @@ SPLITS = ("train", "validation", "test")
 
 @dataclass(frozen=True)
 class Trained:
-    """A trained model: its folder, the scores on the test data, the MLflow run, and its version if it was registered."""
+    """A trained model: its folder, the scores on the test data, the MLflow run, and its version if it was
+    registered."""
 
     folder: Path
     scores: dict[str, float]
@@ -57,7 +56,9 @@ def train_stage(config: TrainConfig, on_epoch: Callable[[Epoch], None] = lambda 
     examples = {split: read_split(config, split) for split in SPLITS}
     labels = examples["train"].label_set()
     if len(labels) < 2:
-        raise InputError(f"{config.data.train}: only the label '{labels[0]}'; expected at least two labels to tell apart")
+        raise InputError(
+            f"{config.data.train}: only the label '{labels[0]}'; expected at least two labels to tell apart"
+        )
     for split in SPLITS[1:]:
         examples[split].numbered(labels)
     with start_run(config.tracking, config.name, config) as run, _bilm_folder(config) as bilm_folder:
@@ -89,11 +90,9 @@ def train_stage(config: TrainConfig, on_epoch: Callable[[Epoch], None] = lambda 
         gold = examples["test"].targets
         scores = score(config.task, gold, predicted)
         run.metrics({f"test.{name}": value for name, value in scores.items()})
-        _draw(run, epochs, gold, predicted, labels, np.array(head.encoder.elmo.layer_weights()))
+        _draw(run, epochs, gold, predicted, labels, list(map(float, head.encoder.elmo.layer_weights())))
         example = " ".join(examples["test"].sentences[0])
-        description = Description(
-            config.name, config.task, labels, config.data.tokenizer, config.head, scores, example
-        )
+        description = Description(config.name, config.task, labels, config.data.tokenizer, config.head, scores, example)
         save_model(config.output, description, head, bilm_folder)
         version = None
         if config.tracking.register_model:
@@ -147,11 +146,9 @@ def _stores(config: TrainConfig, bilm_folder: Path, examples: dict[str, Examples
         yield stores
 
 
-def _draw(run: Run, epochs: list[Epoch], gold, predicted, labels: list[str], layer_weights: np.ndarray) -> None:
+def _draw(run: Run, epochs: list[Epoch], gold, predicted, labels: list[str], layer_weights: list[float]) -> None:
     scores = {name: [epoch.scores[name] for epoch in epochs] for name in epochs[0].scores}
     run.figure(plots.training_curves([epoch.loss for epoch in epochs], scores), "training_curves.png")
-    if not isinstance(gold[0], str):
-        gold, predicted = [tag for tags in gold for tag in tags], [tag for tags in predicted for tag in tags]
-    run.figure(plots.confusion_matrix(gold, predicted, labels), "confusion_matrix.png")
+    run.figure(plots.confusion_matrix(flat_labels(gold), flat_labels(predicted), labels), "confusion_matrix.png")
     run.figure(plots.layer_weights(layer_weights), "layer_weights.png")
-    run.metrics({f"layer_weights.{k}": float(weight) for k, weight in enumerate(layer_weights)})
+    run.metrics({f"layer_weights.{k}": weight for k, weight in enumerate(layer_weights)})

@@ -58,7 +58,10 @@ def build_app(models: Sequence[ServedModel]) -> FastAPI:
     def list_models() -> list[ModelInfo]:
         """The models that are served."""
         descriptions = [(model, model.predictor.description) for model in served.values()]
-        return [ModelInfo(name=m.name, version=m.version, task=d.task, labels=d.labels, metrics=d.metrics) for m, d in descriptions]
+        return [
+            ModelInfo(name=m.name, version=m.version, task=d.task, labels=d.labels, metrics=d.metrics)
+            for m, d in descriptions
+        ]
 
     # Not async: the work runs in a thread, and the server goes on answering.
     @app.post("/predict")
@@ -102,7 +105,9 @@ def _problem(error: RequestValidationError) -> str:
     if first["type"] == "json_invalid":
         return f"the body is not JSON: {first['ctx']['error']} at character {first['loc'][-1]}"
     # Pydantic names the members of a union by their type in the path.
-    place = ".".join(str(part) for part in first["loc"][1:] if part in PredictRequest.model_fields or isinstance(part, int))
+    place = ".".join(
+        str(part) for part in first["loc"][1:] if part in PredictRequest.model_fields or isinstance(part, int)
+    )
     return f"{place or 'body'}: {first['msg'][0].lower()}{first['msg'][1:]}"
 
 

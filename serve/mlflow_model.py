@@ -1,13 +1,14 @@
 """A trained model as an MLflow pyfunc, logged as code: MLflow runs this file, and no object is pickled."""
 
 from dataclasses import asdict
-import mlflow
+
 from mlflow.models import set_model
+from mlflow.pyfunc import PythonModel
 
 from models.predictor import Predictor
 
 
-class TelmoModel(mlflow.pyfunc.PythonModel):
+class TelmoModel(PythonModel):
     """Answers for a column of texts with what `Predictor` gives, as dicts."""
 
     def load_context(self, context):

@@ -1,4 +1,5 @@
-"""Models by name: a folder, `runs:/RUN/model`, `models:/NAME/VERSION` or `models:/NAME@ALIAS`; registering them, too."""
+"""Models by name: a folder, `runs:/RUN/model`, `models:/NAME/VERSION` or `models:/NAME@ALIAS`; registering them,
+too."""
 
 import contextlib
 import importlib.metadata
@@ -15,7 +16,8 @@ _REQUIREMENTS = ("tensorflow", "keras", "h5py", "numpy", "spacy", "scikit-learn"
 
 @dataclass(frozen=True)
 class FoundModel:
-    """A model folder on this machine, under the name by which it is asked for; the version is that of the registry, if it came from there."""
+    """A model folder on this machine, under the name by which it is asked for; the version is that of the registry,
+    if it came from there."""
 
     name: str
     version: str | None

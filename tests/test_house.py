@@ -9,7 +9,11 @@ from pathlib import Path
 import pytest
 
 ORDER = ["embeddings", "models", "serve", "pipeline"]
-UNKNOWN_TO = {"embeddings": {"mlflow", "fastapi", "uvicorn", "ray"}, "models": {"mlflow", "fastapi", "uvicorn", "ray"}, "serve": {"ray"}}
+UNKNOWN_TO = {
+    "embeddings": {"mlflow", "fastapi", "uvicorn", "ray"},
+    "models": {"mlflow", "fastapi", "uvicorn", "ray"},
+    "serve": {"ray"},
+}
 
 
 def imports(file):
@@ -66,7 +70,7 @@ def test_help_and_config_errors_load_nothing_heavy(house, tmp_path):
     code = f"""
 import sys
 from pipeline.cli import main
-for arguments in (["--help"], ["train", r"{tmp_path / 'bad.yaml'}"], ["embed", "no.txt", "o.hdf5", "--source", "no"]):
+for arguments in (["--help"], ["train", r"{tmp_path / "bad.yaml"}"], ["embed", "no.txt", "o.hdf5", "--source", "no"]):
     try:
         main(arguments)
     except SystemExit as end:
@@ -81,5 +85,7 @@ print(sorted({{"tensorflow", "keras", "mlflow", "spacy", "sklearn"}} & set(sys.m
 def test_no_file_names_a_machine_or_an_index(house):
     for requirements in house.glob("requirements*.txt"):
         text = requirements.read_text("utf-8")
-        assert "http" not in text.replace("httpx", "").replace("httpcore", "").replace("aiohttp", "").replace("httptools", "")
+        assert "http" not in text.replace("httpx", "").replace("httpcore", "").replace("aiohttp", "").replace(
+            "httptools", ""
+        )
         assert "--hash=sha256:" in text

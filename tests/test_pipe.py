@@ -1,4 +1,5 @@
-"""The whole main job, small: text to biLM to vectors to two registered models to an answered request, each by its command."""
+"""The whole main job, small: text to biLM to vectors to two registered models to an answered request, each by its
+command."""
 
 import json
 import os
@@ -31,8 +32,12 @@ def folder(tmp_path_factory):
     for split, count in (("train", 120), ("validation", 40), ("test", 40)):
         rows = list(sentences(count, {"train": 0, "validation": 1000, "test": 2000}[split]))
         (folder / f"{split}.txt").write_text("".join(" ".join(words) + "\n" for _, words, _ in rows))
-        (folder / f"{split}.csv").write_text("text,label\n" + "".join(f"{' '.join(words)},{label}\n" for label, words, _ in rows))
-        conll = "\n".join("".join(f"{word} {tag}\n" for word, tag in zip(words, tags, strict=True)) for _, words, tags in rows)
+        (folder / f"{split}.csv").write_text(
+            "text,label\n" + "".join(f"{' '.join(words)},{label}\n" for label, words, _ in rows)
+        )
+        conll = "\n".join(
+            "".join(f"{word} {tag}\n" for word, tag in zip(words, tags, strict=True)) for _, words, tags in rows
+        )
         (folder / f"{split}.conll").write_text(conll)
     write(folder / "bilm.yaml", output="bilm", train="train.txt", validation="validation.txt", vocabulary=50, epochs=30,
           bilm={"projection": 8, "cells": 16, "filters": [[1, 8], [2, 8], [3, 8]], "highways": 1},
@@ -40,7 +45,8 @@ def folder(tmp_path_factory):
     for name, task, suffix in (("label", "classification", "csv"), ("tag", "tagging", "conll")):
         write(folder / f"{name}.yaml", name=name, task=task, output=f"models/{name}", embedding={"source": "bilm"},
               data={split: f"{split}.{suffix}" for split in ("train", "validation", "test")},
-              head={"encoder": "lstm", "units": 8}, training={"epochs": 20, "batch_size": 8, "learning_rate": 0.02})  # fmt: skip
+              head={"encoder": "lstm", "units": 8},
+              training={"epochs": 20, "batch_size": 8, "learning_rate": 0.02})  # fmt: skip
     return folder
 
 
@@ -50,7 +56,9 @@ def write(path, **values):
 
 def telmo(folder, *arguments):
     command = [sys.executable, "-m", "pipeline.cli", *arguments]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, env=os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"}, check=False)
+    done = subprocess.run(
+        command, cwd=folder, capture_output=True, text=True, env=os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"}, check=False
+    )
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -80,11 +88,19 @@ def test_both_heads_learn_and_are_registered(folder, trained):
         assert run.data.metrics[f"test.{metric}"] > 0.95
         assert run.data.params["head.units"] == "8"
         assert len(run.data.params["data.train.sha256"]) == 64
-        assert {data.dataset.name for data in run.inputs.dataset_inputs} >= {f"train.{'csv' if name == 'label' else 'conll'}"}
+        assert {data.dataset.name for data in run.inputs.dataset_inputs} >= {
+            f"train.{'csv' if name == 'label' else 'conll'}"
+        }
         history = mlflow.MlflowClient().get_metric_history(run.info.run_id, f"validation.{metric}")
         assert [point.step for point in history] == list(range(1, len(history) + 1))
         artifacts = {item.path for item in mlflow.artifacts.list_artifacts(run_id=run.info.run_id)}
-        assert {"config.yaml", "labels.json", "training_curves.png", "confusion_matrix.png", "layer_weights.png"} <= artifacts
+        assert {
+            "config.yaml",
+            "labels.json",
+            "training_curves.png",
+            "confusion_matrix.png",
+            "layer_weights.png",
+        } <= artifacts
 
 
 @pytest.mark.slow

@@ -21,7 +21,13 @@ SETTINGS = PretrainingSettings(batch_size=4, steps=5, learning_rate=2e-2, dropou
 def train(options, batches, settings=SETTINGS):
     losses = []
     model = pretrain(
-        options, VOCABULARY, itertools.cycle(SENTENCES), batches, settings, lambda now: losses.append(now.loss), report_every=1
+        options,
+        VOCABULARY,
+        itertools.cycle(SENTENCES),
+        batches,
+        settings,
+        lambda now: losses.append(now.loss),
+        report_every=1,
     )
     return model, losses
 
@@ -48,7 +54,11 @@ def test_the_state_is_carried_from_window_to_window(tiny_options):
     for first in range(0, 40, 5):
         left, right = slice(first, first + 5), slice(35 - first, 40 - first)
         window = {"characters": whole["characters"]}
-        window |= {name: whole[name][:, left if name.startswith("forward") else right] for name in whole if name != "characters"}
+        window |= {
+            name: whole[name][:, left if name.startswith("forward") else right]
+            for name in whole
+            if name != "characters"
+        }
         piece = model.predict_on_batch(window)
         np.testing.assert_allclose(piece[0], forward[:, left], atol=1e-5)
         np.testing.assert_allclose(piece[1], backward[:, right], atol=1e-5)

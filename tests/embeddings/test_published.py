@@ -82,14 +82,20 @@ DAMAGE = {
     "no such folder": (shutil.rmtree, "does not exist"),
     "no options": (lambda folder: (folder / "options.json").unlink(), "no options.json"),
     "no weights": (lambda folder: (folder / "weights.hdf5").unlink(), "found none"),
-    "two weights": (lambda folder: shutil.copy(folder / "weights.hdf5", folder / "more.hdf5"), "found more.hdf5, weights.hdf5"),
+    "two weights": (
+        lambda folder: shutil.copy(folder / "weights.hdf5", folder / "more.hdf5"),
+        "found more.hdf5, weights.hdf5",
+    ),
     "missing key": (damage_key, "key 'CNN_proj/W_proj' is missing"),
     "wrong shape": (damage_shape, r"'CNN_proj/b_proj' has shape \[3\]; the options ask for \[4\]"),
     "no HDF5": (lambda folder: (folder / "weights.hdf5").write_text("no"), "weights.hdf5: cannot be read as HDF5"),
     "no JSON": (lambda folder: (folder / "options.json").write_text("{"), "options.json: not JSON"),
     "no LSTM": (lambda folder: change_options(folder, lambda o: o.pop("lstm")), "key 'lstm' is missing"),
     "words only": (lambda folder: change_options(folder, lambda o: o.pop("char_cnn")), "no key 'char_cnn'"),
-    "activation": (lambda folder: change_options(folder, lambda o: o["char_cnn"].update(activation="elu")), "activation 'elu'"),
+    "activation": (
+        lambda folder: change_options(folder, lambda o: o["char_cnn"].update(activation="elu")),
+        "activation 'elu'",
+    ),
     "a list": (lambda folder: (folder / "options.json").write_text("[]"), "not the options of a biLM"),
 }
 

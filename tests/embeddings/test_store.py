@@ -60,5 +60,5 @@ def test_an_empty_store_can_be_read(tmp_path):
 
 def test_a_place_that_cannot_be_written_is_named(vectors, tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(OutputError, match="file/vectors.hdf5: cannot be written"):
+    with pytest.raises(OutputError, match=r"file/vectors\.hdf5: cannot be written"):
         write_hdf5(tmp_path / "file" / "vectors.hdf5", SENTENCES, vectors)

@@ -12,7 +12,11 @@ VOCABULARY = Vocabulary.build(SENTENCES[:30], size=60)
 
 def streams(batch_size, steps):
     """Both streams of each row, put together again from the windows: the words read, and the words to predict."""
-    spelled = {tuple(row): word for word in ["<S>", "</S>", *itertools.chain(*SENTENCES)] for row in characters_of_words([word]).tolist()}
+    spelled = {
+        tuple(row): word
+        for word in ["<S>", "</S>", *itertools.chain(*SENTENCES)]
+        for row in characters_of_words([word]).tolist()
+    }
     rows = [{name: [] for name in ("forward", "backward", "forward_next", "backward_next")} for _ in range(batch_size)]
     for window in windows(SENTENCES, VOCABULARY, batch_size, steps, 50, 3):
         full = np.pad(window["characters"], ((0, 0), (0, 50 - window["characters"].shape[1])), constant_values=261)

@@ -78,7 +78,11 @@ def test_a_folder_that_is_no_model_is_refused(model_folders, tmp_path):
     with pytest.raises(ModelError, match=r"no model\.json"):
         Predictor.load(tmp_path)
     description = json.loads((model_folders["tagging"] / "model.json").read_text())
-    for change, message in (({"format": 9}, "format 9"), ({"head": {"depht": 1}}, "not the description"), ({"labels": None}, "not the desc")):
+    for change, message in (
+        ({"format": 9}, "format 9"),
+        ({"head": {"depht": 1}}, "not the description"),
+        ({"labels": None}, "not the desc"),
+    ):
         (tmp_path / "model.json").write_text(json.dumps(description | change))
         with pytest.raises(ModelError, match=message):
             Predictor.load(tmp_path)

@@ -42,7 +42,11 @@ def test_a_text_is_embedded_line_by_line(telmo, tmp_path, tiny_bilm_folder):
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [(b"", "a.txt: the file is empty"), (b"\n\n", "no words in this file"), (b"ok\nno\xff\n", "line 2: byte 0xff at position 3 is not utf-8")],
+    [
+        (b"", "a.txt: the file is empty"),
+        (b"\n\n", "no words in this file"),
+        (b"ok\nno\xff\n", "line 2: byte 0xff at position 3 is not utf-8"),
+    ],
 )
 def test_a_corpus_that_cannot_be_embedded_is_refused(telmo, tmp_path, tiny_bilm_folder, content, message):
     (tmp_path / "a.txt").write_bytes(content)
@@ -103,7 +107,9 @@ def test_a_port_in_use_is_refused(telmo, model_folders):
         taken.listen()
         port = taken.getsockname()[1]
         result = telmo("serve", model_folders["tagging"], "--port", port)
-    assert refused(result, f"127.0.0.1:{port}: cannot be listened on (address already in use); choose another with --port")
+    assert refused(
+        result, f"127.0.0.1:{port}: cannot be listened on (address already in use); choose another with --port"
+    )
 
 
 def test_two_models_of_one_name_are_refused(telmo, model_folders):

@@ -49,13 +49,16 @@ def test_a_key_can_be_changed_from_the_command_line(write):
 
 WRONG = {
     "typo in a key": (("units", "unitz"), "line 11: unknown key 'head.unitz'; did you mean 'units'?"),
-    "unknown section": (("training:", "extra: 1\ntraining:"), "line 12: unknown key 'extra'; expected one of name, task"),
+    "unknown section": (
+        ("training:", "extra: 1\ntraining:"),
+        "line 12: unknown key 'extra'; expected one of name, task",
+    ),
     "wrong type": (("epochs: 3", "epochs: many"), "line 13: 'training.epochs' is 'many'; expected a valid integer"),
     "wrong choice": (("tagging", "tagger"), "line 2: 'task' is 'tagger'; expected 'classification' or 'tagging'"),
     "missing key": (("  source: bilm\n", "  weights: random\n"), "line 8: key 'embedding.source' is missing"),
     "missing file": (("train: ", "train: no-"), "line 5: 'data.train': no such file: no-"),
     "no YAML": (("name: a-name", "name: [a"), "line 2: not YAML"),
-    "no keys": ((GOOD.split("\n")[0], "- a\n#"), "not YAML"),
+    "no keys": ((GOOD.split("\n", maxsplit=1)[0], "- a\n#"), "not YAML"),
 }
 
 
@@ -82,7 +85,7 @@ def test_a_change_that_cannot_be_made_is_refused(write, change, message):
 
 
 def test_a_file_that_cannot_be_read_is_named(tmp_path):
-    with pytest.raises(ConfigError, match="no.yaml: cannot be read"):
+    with pytest.raises(ConfigError, match=r"no\.yaml: cannot be read"):
         read_config(TrainConfig, tmp_path / "no.yaml")
     (tmp_path / "bytes.yaml").write_bytes(b"\xff\xfe")
     with pytest.raises(ConfigError, match="not UTF-8"):

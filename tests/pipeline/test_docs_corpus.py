@@ -11,7 +11,9 @@ def corpus(tmp_path_factory):
     """The corpus of two of the smaller libraries, built in a cache of its own."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TELMO_CACHE", str(tmp_path_factory.mktemp("cache")))
-        patch.setattr(docs_corpus, "LIBRARIES", {"pydantic": "pydantic", "fastapi": "fastapi", "not-there": "not_there"})
+        patch.setattr(
+            docs_corpus, "LIBRARIES", {"pydantic": "pydantic", "fastapi": "fastapi", "not-there": "not_there"}
+        )
         patch.setattr(docs_corpus, "CLASSES", ("pydantic", "fastapi"))
         progress = []
         folder = docs_corpus.docs_corpus(lambda done, total: progress.append((done, total)))

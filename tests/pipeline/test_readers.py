@@ -76,17 +76,47 @@ def test_a_limit_draws_the_same_sample_in_the_order_of_the_file(write):
 
 
 BROKEN = {
-    "invalid UTF-8": ("a.csv", b"text,label\nok,x\nno\xff,x\n", "classification", {}, "line 3: byte 0xff at position 3 is not utf-8"),
-    "missing column": ("a.csv", "txt,label\na,b\n", "classification", {}, "line 2: no column 'text'; found 'txt', 'label'"),
-    "too many columns": ("a.csv", "text,label\na,b,c\n", "classification", {}, "line 2: more columns than the header's 2"),
+    "invalid UTF-8": (
+        "a.csv",
+        b"text,label\nok,x\nno\xff,x\n",
+        "classification",
+        {},
+        "line 3: byte 0xff at position 3 is not utf-8",
+    ),
+    "missing column": (
+        "a.csv",
+        "txt,label\na,b\n",
+        "classification",
+        {},
+        "line 2: no column 'text'; found 'txt', 'label'",
+    ),
+    "too many columns": (
+        "a.csv",
+        "text,label\na,b,c\n",
+        "classification",
+        {},
+        "line 2: more columns than the header's 2",
+    ),
     "too few columns": ("a.csv", "text,label\na\n", "classification", {}, "line 2: no column 'label'"),
     "empty text": ("a.csv", "text,label\n ,b\n", "classification", {}, "line 2: 'text' has no words"),
     "empty label": ("a.csv", "text,label\na,\n", "classification", {}, "line 2: 'label' is empty"),
     "header only": ("a.csv", "text,label\n", "classification", {}, "no examples in this file"),
     "no JSON": ("a.jsonl", '{"text": "a", "label": "b"}\n{', "classification", {}, "line 2: not JSON"),
     "no object": ("a.jsonl", "[1]\n", "classification", {}, "line 1: found list; expected a JSON object"),
-    "text is a number": ("a.jsonl", '{"text": 1, "label": "b"}', "classification", {}, "line 1: 'text' must be a string"),
-    "words and tags differ": ("a.jsonl", '{"words": ["a"], "tags": []}', "tagging", {}, "line 1: 'words' and 'tags' must be"),
+    "text is a number": (
+        "a.jsonl",
+        '{"text": 1, "label": "b"}',
+        "classification",
+        {},
+        "line 1: 'text' must be a string",
+    ),
+    "words and tags differ": (
+        "a.jsonl",
+        '{"words": ["a"], "tags": []}',
+        "tagging",
+        {},
+        "line 1: 'words' and 'tags' must be",
+    ),
     "words are text": ("a.jsonl", '{"words": "ab", "tags": ["x", "y"]}', "tagging", {}, "two lists of as many strings"),
     "short row": ("a.conllu", "1\ta\n", "tagging", {}, "line 1: found 2 columns, none for 'upos'"),
     "unknown conllu column": ("a.conllu", "1\ta\n", "tagging", {"label": "pos"}, "no column 'pos'; expected id, form"),
@@ -105,6 +135,10 @@ def test_broken_data_are_refused_with_the_line(write, name, content, task, more,
 
 
 def test_a_file_must_be_there_and_hold_something(write, tmp_path):
-    for name, message in ((write("a.txt", ""), "the file is empty"), (tmp_path, "is a folder"), (tmp_path / "no", "no such file")):
+    for name, message in (
+        (write("a.txt", ""), "the file is empty"),
+        (tmp_path, "is a folder"),
+        (tmp_path / "no", "no such file"),
+    ):
         with pytest.raises(InputError, match=message):
             data_file(str(name))

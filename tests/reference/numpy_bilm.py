@@ -52,7 +52,8 @@ def lstm(inputs, cell, options, state=None):
 
 
 def layers(words, weights, options):
-    """The layers `[layers + 1, words, 2 * projection]` of a sentence, its frame included in the reading and left out of the result."""
+    """The layers `[layers + 1, words, 2 * projection]` of a sentence, its frame included in the reading and left out
+    of the result."""
     with h5py.File(weights) as file:
         tokens = np.array([token_vector(word, file, options) for word in ["<S>", *words, "</S>"]])
         result = [np.concatenate([tokens, tokens], axis=1)]

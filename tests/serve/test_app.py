@@ -24,7 +24,9 @@ def test_health_names_the_models(client):
 
 def test_models_are_described(client):
     first = client.get("/models").json()[0]
-    assert first["labels"] == ["cat", "dog", "fish"] and first["metrics"] == {"accuracy": 0.5} and first["version"] is None
+    assert (
+        first["labels"] == ["cat", "dog", "fish"] and first["metrics"] == {"accuracy": 0.5} and first["version"] is None
+    )
 
 
 def test_a_text_is_classified(client):
@@ -42,12 +44,20 @@ def test_a_text_is_tagged_with_its_places(client):
 
 
 REFUSED = {
-    "no model named": ({"texts": ["a"]}, 422, "which model? expected 'model', one of tiny-classification, tiny-tagging"),
+    "no model named": (
+        {"texts": ["a"]},
+        422,
+        "which model? expected 'model', one of tiny-classification, tiny-tagging",
+    ),
     "unknown model": ({"model": "x", "texts": ["a"]}, 404, "no model 'x'"),
     "no texts": ({"model": "tiny-tagging", "texts": []}, 422, "texts: list should have at least 1 item"),
     "missing key": ({"model": "tiny-tagging"}, 422, "texts: field required"),
     "unknown key": ({"model": "tiny-tagging", "texts": ["a"], "text": "a"}, 422, "extra inputs"),
-    "empty text": ({"model": "tiny-tagging", "texts": ["a", ""]}, 422, "texts.1: string should have at least 1 character"),
+    "empty text": (
+        {"model": "tiny-tagging", "texts": ["a", ""]},
+        422,
+        "texts.1: string should have at least 1 character",
+    ),
     "only spaces": ({"model": "tiny-tagging", "texts": ["a", "  "]}, 422, "text 1 has no words"),
     "a number": ({"model": "tiny-tagging", "texts": [1]}, 422, "texts.0"),
     "a string": ({"model": "tiny-tagging", "texts": "a"}, 422, "texts: input should be a valid list"),

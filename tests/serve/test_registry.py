@@ -47,7 +47,9 @@ def test_the_logged_model_says_what_it_takes(registered):
     assert info.saved_input_example_info is not None
 
 
-@pytest.mark.parametrize("model", ["models:/nobody@champion", "models:/tagger@nobody", "models:/tagger/9", "runs:/none/model"])
+@pytest.mark.parametrize(
+    "model", ["models:/nobody@champion", "models:/tagger@nobody", "models:/tagger/9", "runs:/none/model"]
+)
 def test_a_model_that_does_not_exist_is_named(registered, model):
     with pytest.raises(ModelError, match=model):
         find_model(model)
