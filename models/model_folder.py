@@ -7,44 +7,17 @@ bilm/               options.json, weights.hdf5, vocabulary.txt
 
 import json
 import shutil
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any, get_args
 
 from embeddings.atomic import atomic_folder
 from embeddings.embedder import Embedder
 from embeddings.errors import ModelError
-from embeddings.options import BiLMOptions
 from embeddings.source import load_bilm
-from embeddings.tokenizer import TokenizerName
-from models.options import HeadOptions, Task
+from models.description import DESCRIPTION, FORMAT, Description, read_description
 from models.training import Head, build_head
 
-FORMAT = 1
-DESCRIPTION, HEAD_WEIGHTS, BILM = "model.json", "head.weights.h5", "bilm"
-
-
-@dataclass(frozen=True)
-class Description:
-    """What `model.json` holds.
-
-    Args:
-        name: of the model.
-        task: classification or tagging.
-        labels: the label set, in the order of the head's output.
-        tokenizer: how raw text becomes words.
-        head: options of the head.
-        metrics: what evaluation gave when the model was made.
-        example: a text to try the model with.
-    """
-
-    name: str
-    task: Task
-    labels: list[str]
-    tokenizer: TokenizerName
-    head: HeadOptions
-    metrics: dict[str, float]
-    example: str
+HEAD_WEIGHTS, BILM = "head.weights.h5", "bilm"
 
 
 def save_model(folder: Path, description: Description, head: Head, bilm_folder: Path) -> None:
@@ -60,36 +33,6 @@ def save_model(folder: Path, description: Description, head: Head, bilm_folder: 
         (temporary / DESCRIPTION).write_text(text + "\n", "utf-8")
 
 
-def read_description(folder: Path) -> Description:
-    """Read `model.json`.
-
-    Raises:
-        ModelError: there is no model in this folder, or not of this format.
-    """
-    path = folder / DESCRIPTION
-    if not folder.is_dir():
-        raise ModelError(f"{folder}: no such folder; expected the folder of a trained model")
-    try:
-        values: dict[str, Any] = json.loads(path.read_text("utf-8"))
-        found = values.pop("format")
-        if found != FORMAT:
-            raise ModelError(f"{path}: format {found}; this version of Telmo reads format {FORMAT}")
-        return _checked(Description(**values | {"head": HeadOptions(**values["head"])}))
-    except OSError:
-        raise ModelError(f"{folder}: no {DESCRIPTION} in this folder; expected the folder of a trained model") from None
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise ModelError(f"{path}: not the description of a model ({error})") from None
-
-
-def _checked(description: Description) -> Description:
-    labels = description.labels
-    if not (isinstance(labels, list) and labels and all(isinstance(label, str) for label in labels)):
-        raise ValueError("'labels' is no list of labels")
-    if description.task not in get_args(Task):
-        raise ValueError(f"task '{description.task}'")
-    return description
-
-
 def load_model(folder: Path) -> tuple[Description, Head, Embedder]:
     """Read a model folder.
 
@@ -99,7 +42,7 @@ def load_model(folder: Path) -> tuple[Description, Head, Embedder]:
     """
     description = read_description(folder)
     bilm = load_bilm(folder / BILM)
-    options: BiLMOptions = bilm.options
+    options = bilm.options
     head = build_head(description.task, description.head, len(description.labels), (options.layers + 1, options.dim))
     try:
         head.load_weights(folder / HEAD_WEIGHTS)

@@ -7,8 +7,9 @@ from threading import Lock
 from embeddings.embedder import Embedder
 from embeddings.errors import InputError
 from embeddings.tokenizer import Token, tokenize, words_with_places
+from models.description import Description
 from models.examples import padded
-from models.model_folder import Description, load_model
+from models.model_folder import load_model
 from models.predictions import Classification, Prediction, Tagging, spans_of
 from models.training import Head
 

@@ -14,9 +14,10 @@ from embeddings.published import write_published
 from embeddings.source import checksum, find_source, load_bilm, random_bilm
 from embeddings.store import Store
 from embeddings.vocabulary import Vocabulary
+from models.description import Description
 from models.examples import Examples
 from models.metrics import flat_labels, score
-from models.model_folder import Description, save_model
+from models.model_folder import save_model
 from models.options import Task
 from models.training import Epoch, predict_labels, train_head
 from pipeline import plots

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from embeddings.errors import ModelError
-from models.model_folder import DESCRIPTION, read_description
+from models.description import DESCRIPTION, read_description
 
 _REQUIREMENTS = ("tensorflow", "keras", "h5py", "numpy", "spacy", "scikit-learn", "mlflow")
 

@@ -57,7 +57,8 @@ def model_folders(tiny_bilm_folder, tmp_path_factory):
     """A classifier and a tagger over the tiny biLM, untrained, by task."""
     import keras
 
-    from models.model_folder import Description, save_model
+    from models.description import Description
+    from models.model_folder import save_model
     from models.options import HeadOptions
     from models.training import build_head
 

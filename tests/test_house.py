@@ -70,7 +70,8 @@ def test_help_and_config_errors_load_nothing_heavy(house, tmp_path):
     code = f"""
 import sys
 from pipeline.cli import main
-for arguments in (["--help"], ["train", r"{tmp_path / "bad.yaml"}"], ["embed", "no.txt", "o.hdf5", "--source", "no"]):
+wrong = ["train", r"{tmp_path / "bad.yaml"}"], ["embed", "no.txt", "o.hdf5", "--source", "no"], ["predict", "none", "a"]
+for arguments in (["--help"], *wrong):
     try:
         main(arguments)
     except SystemExit as end:
@@ -79,7 +80,7 @@ print(sorted({{"tensorflow", "keras", "mlflow", "spacy", "sklearn"}} & set(sys.m
 """
     lines = run(code, cwd=house).splitlines()
     assert lines[-1] == "[]"
-    assert [line for line in lines if line in ("0", "1", "2")] == ["0", "2", "1"]
+    assert [line for line in lines if line in ("0", "1", "2")] == ["0", "2", "1", "1"]
 
 
 def test_no_file_names_a_machine_or_an_index(house):

@@ -45,8 +45,8 @@ def folder(tmp_path_factory):
     for name, task, suffix in (("label", "classification", "csv"), ("tag", "tagging", "conll")):
         write(folder / f"{name}.yaml", name=name, task=task, output=f"models/{name}", embedding={"source": "bilm"},
               data={split: f"{split}.{suffix}" for split in ("train", "validation", "test")},
-              head={"encoder": "lstm", "units": 8},
-              training={"epochs": 20, "batch_size": 8, "learning_rate": 0.02})  # fmt: skip
+              head={"encoder": "lstm", "units": 16, "layer_norm": True, "dropout": 0.0},
+              training={"epochs": 20, "patience": 20, "batch_size": 8, "learning_rate": 0.02})  # fmt: skip
     return folder
 
 
@@ -86,7 +86,7 @@ def test_both_heads_learn_and_are_registered(folder, trained):
         assert f"registered as models:/{name}@champion, version 1" in trained[name]
         run = mlflow.get_run(mlflow.MlflowClient().get_model_version_by_alias(name, "champion").run_id)
         assert run.data.metrics[f"test.{metric}"] > 0.95
-        assert run.data.params["head.units"] == "8"
+        assert run.data.params["head.units"] == "16"
         assert len(run.data.params["data.train.sha256"]) == 64
         assert {data.dataset.name for data in run.inputs.dataset_inputs} >= {
             f"train.{'csv' if name == 'label' else 'conll'}"

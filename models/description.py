@@ -1,0 +1,66 @@
+"""What a trained model says of itself, in `model.json`; reading it loads nothing heavy."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, get_args
+
+from embeddings.errors import ModelError
+from embeddings.tokenizer import TokenizerName
+from models.options import HeadOptions, Task
+
+FORMAT = 1
+DESCRIPTION = "model.json"
+
+
+@dataclass(frozen=True)
+class Description:
+    """What `model.json` holds.
+
+    Args:
+        name: of the model.
+        task: classification or tagging.
+        labels: the label set, in the order of the head's output.
+        tokenizer: how raw text becomes words.
+        head: options of the head.
+        metrics: what evaluation gave when the model was made.
+        example: a text to try the model with.
+    """
+
+    name: str
+    task: Task
+    labels: list[str]
+    tokenizer: TokenizerName
+    head: HeadOptions
+    metrics: dict[str, float]
+    example: str
+
+
+def read_description(folder: Path) -> Description:
+    """Read `model.json`.
+
+    Raises:
+        ModelError: there is no model in this folder, or not of this format.
+    """
+    path = folder / DESCRIPTION
+    if not folder.is_dir():
+        raise ModelError(f"{folder}: no such folder; expected the folder of a trained model")
+    try:
+        values: dict[str, Any] = json.loads(path.read_text("utf-8"))
+        found = values.pop("format")
+        if found != FORMAT:
+            raise ModelError(f"{path}: format {found}; this version of Telmo reads format {FORMAT}")
+        return _checked(Description(**values | {"head": HeadOptions(**values["head"])}))
+    except OSError:
+        raise ModelError(f"{folder}: no {DESCRIPTION} in this folder; expected the folder of a trained model") from None
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise ModelError(f"{path}: not the description of a model ({error})") from None
+
+
+def _checked(description: Description) -> Description:
+    labels = description.labels
+    if not (isinstance(labels, list) and labels and all(isinstance(label, str) for label in labels)):
+        raise ValueError("'labels' is no list of labels")
+    if description.task not in get_args(Task):
+        raise ValueError(f"task '{description.task}'")
+    return description
