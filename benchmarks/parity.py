@@ -1,7 +1,7 @@
 """Does a peer read a biLM as Telmo does? The largest difference of their vectors, over sentences and layers.
 
-    python benchmarks/peers/install.py allennlp
-    python benchmarks/parity.py allennlp demo/bilm demo/sentences.txt
+python benchmarks/peers/install.py allennlp
+python benchmarks/parity.py allennlp demo/bilm demo/sentences.txt
 """
 
 import argparse

@@ -31,6 +31,11 @@ def tokenize(text: str, tokenizer: TokenizerName = "spacy") -> list[Token]:
     return list(_spacy_tokens(text) if tokenizer == "spacy" else _whitespace_tokens(text))
 
 
+def words(text: str, tokenizer: TokenizerName = "spacy") -> list[str]:
+    """The words of `tokenize`, without their places."""
+    return text.split() if tokenizer == "whitespace" else [token.text for token in tokenize(text, tokenizer)]
+
+
 def words_with_places(words: list[str]) -> tuple[str, list[Token]]:
     """The text that words make when joined by spaces, and their places in it."""
     tokens, start = [], 0

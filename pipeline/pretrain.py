@@ -33,8 +33,15 @@ def pretrain_stage(
         OutputError: the folder or the tracking store cannot be written.
     """
     train, validation = data_file(config.train), data_file(config.validation)
-    words = sum(len(sentence) + 2 for sentence in _sentences(train, config))
-    vocabulary = Vocabulary.build(_sentences(train, config), config.vocabulary)
+    words = 0
+
+    def counted() -> Iterator[list[str]]:
+        nonlocal words
+        for sentence in _sentences(train, config):
+            words += len(sentence) + 2  # its frame is predicted, too
+            yield sentence
+
+    vocabulary = Vocabulary.build(counted(), config.vocabulary)
     settings = config.training
     batches = round(config.epochs * words / (settings.batch_size * settings.steps))
     if batches < 1:

@@ -8,7 +8,7 @@ from random import Random
 from typing import Literal, TypeVar
 
 from embeddings.errors import InputError
-from embeddings.tokenizer import TokenizerName, tokenize
+from embeddings.tokenizer import TokenizerName, words
 from models.examples import Examples
 from models.options import Task
 from pipeline.docs_corpus import PREFIX, docs_file
@@ -81,10 +81,10 @@ def read_sentences(
     found = format or format_of(path)
     if found == "text":
         for line in lines(path, encoding):
-            yield [token.text for token in tokenize(line, tokenizer)]
+            yield words(line, tokenizer)
     elif found in ("conllu", "conll"):
-        for words, _, _ in _columns(path, found, encoding, "form" if found == "conllu" else "0", None):
-            yield words
+        for sentence, _, _ in _columns(path, found, encoding, "form" if found == "conllu" else "0", None):
+            yield sentence
     else:
         raise InputError(f"{path}: sentences are read from text, conllu and conll, not from {found}")
 
@@ -130,8 +130,8 @@ def read_examples(
     else:
         raise InputError(f"{path}: examples for {task} cannot be read from {found}")
     sentences, targets, places = [], [], []
-    for words, target, number in rows:
-        sentences.append(words)
+    for sentence, target, number in rows:
+        sentences.append(sentence)
         targets.append(target)
         places.append(f"{path} line {number}")
     if not sentences:
@@ -166,12 +166,12 @@ def _example(record: dict, task: Task, text: str, label: str, tokenizer: Tokeniz
         return raw, target
     if not isinstance(raw, str) or not isinstance(target, str | int | bool):
         raise InputError(f"{place}: '{text}' must be a string and '{label}' a string or a number")
-    words = [token.text for token in tokenize(raw, tokenizer)]
-    if not words:
+    split = words(raw, tokenizer)
+    if not split:
         raise InputError(f"{place}: '{text}' has no words; expected at least one")
     if target == "":
         raise InputError(f"{place}: '{label}' is empty; expected a label")
-    return words, str(target)
+    return split, str(target)
 
 
 def _is_words(value) -> bool:
@@ -213,14 +213,14 @@ def _columns(
     """Words, tags and the line of the first word of each sentence in a file of a word a line and an empty line after
     each sentence."""
     word_column, tag_column = _column(path, format, text), None if label is None else _column(path, format, label)
-    words: list[str] = []
+    sentence: list[str] = []
     tags: list[str] = []
     first = 0
     for number, line in enumerate(_with_end(lines(path, encoding)), start=1):
         if not line.strip():
-            if words:
-                yield words, tags, first
-            words, tags = [], []
+            if sentence:
+                yield sentence, tags, first
+            sentence, tags = [], []
             continue
         if (format == "conllu" and line.startswith("#")) or line.startswith("-DOCSTART-"):
             continue
@@ -229,12 +229,12 @@ def _columns(
         if format == "conllu" and not fields[0].isdigit() and fields[0][:1].isdigit():
             continue
         try:
-            words.append(fields[word_column])
+            sentence.append(fields[word_column])
             if tag_column is not None:
                 tags.append(fields[tag_column])
         except IndexError:
             raise InputError(f"{path} line {number}: found {len(fields)} columns, none for '{label or text}'") from None
-        if len(words) == 1:
+        if len(sentence) == 1:
             first = number
 
 

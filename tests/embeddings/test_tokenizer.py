@@ -1,6 +1,6 @@
 import pytest
 
-from embeddings.tokenizer import tokenize, words_with_places
+from embeddings.tokenizer import tokenize, words, words_with_places
 
 TEXT = "  It isn't\t“naïve” 😀,\nsays Ann.  "
 
@@ -10,6 +10,7 @@ def test_every_token_stands_where_it_says(tokenizer):
     tokens = tokenize(TEXT, tokenizer)
     assert all(TEXT[token.start : token.end] == token.text for token in tokens)
     assert "".join(token.text for token in tokens) == "".join(TEXT.split())
+    assert words(TEXT, tokenizer) == [token.text for token in tokens]
 
 
 def test_spacy_splits_punctuation_and_contractions():
