@@ -33,4 +33,4 @@ lock:
 		--custom-compile-command "make lock" --group dev -c requirements.txt -o requirements-dev.txt
 
 clean:
-	rm -rf $(VENV) demo mlruns mlflow.db
+	rm -rf $(VENV) demo

@@ -9,8 +9,8 @@ class Elmo(keras.layers.Layer):
     1).
 
     Args:
-        layer_norm: normalise each layer over all words and units of the batch before mixing, as the paper suggests
-            for some tasks.
+        layer_norm: normalise each layer over the words and units of a text before mixing, as the paper suggests for
+            some tasks. AllenNLP normalises over the whole batch, which makes an answer depend on its neighbours.
         dropout: share of the mixed vectors' units that training leaves out.
 
     Call arguments:
@@ -54,10 +54,10 @@ class Elmo(keras.layers.Layer):
 
 
 def _normalise(layers, mask):
-    """Zero mean and unit variance of each layer over the words that the mask keeps, `[batch, layers, time, dim]`."""
+    """Zero mean and unit variance of each layer of each text, over the words that the mask keeps."""
     present = ops.ones_like(layers[:, 0, :, 0]) if mask is None else ops.cast(mask, layers.dtype)
     present = present[:, None, :, None]
-    count = ops.sum(present) * layers.shape[-1]
-    mean = ops.sum(layers * present, axis=(0, 2, 3), keepdims=True) / count
-    variance = ops.sum(((layers - mean) * present) ** 2, axis=(0, 2, 3), keepdims=True) / count
+    count = ops.sum(present, axis=(2, 3), keepdims=True) * layers.shape[-1]
+    mean = ops.sum(layers * present, axis=(2, 3), keepdims=True) / count
+    variance = ops.sum(((layers - mean) * present) ** 2, axis=(2, 3), keepdims=True) / count
     return (layers - mean) * ops.rsqrt(variance + 1e-12)

@@ -1,7 +1,6 @@
 """Batch inference: sentences in, layers out, in the order in which they came."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice
 
 import numpy as np
 from keras import ops
@@ -23,7 +22,7 @@ class Embedder:
     which changes nothing in the result and bounds the memory.
 
     Args:
-        bilm: the language model.
+        bilm: the language model; an embedder keeps word vectors, so that after a change of weights a new one is needed.
         stateful: start each batch from the last LSTM state of the one before, row by row, as the reference
             implementation did. Batches are then `batch_size` sentences in input order.
         batch_size: most sentences in a batch; 1 by default if stateful, so that a document is read as one stream,
@@ -55,6 +54,7 @@ class Embedder:
         self.reset_state()
         self._table = WordTable(bilm.options.max_characters)
         self._word_vectors = np.empty((0, bilm.options.projection), np.float32)
+        self._encoded = 0
         self._encode = compiled(bilm.token_encoder)
         self._read = compiled(self._read_both_directions)
 
@@ -72,15 +72,31 @@ class Embedder:
             For each sentence, in order, float32 of shape `[layers, words, 2 * projection]`; layer 0 is the token
             vector, twice.
         """
-        sentences = iter(sentences)
-        window = self.batch_size if self.stateful else 16 * self.batch_size
-        while read := list(islice(sentences, window)):
+        for read in self._windows(sentences):
             if self._table.full:
                 self._table.clear()
-                self._word_vectors = self._word_vectors[:0]
+                self._encoded = 0
             rows = [self._table.framed_rows(sentence) for sentence in read]
             self._encode_new_words()
-            yield from self._embed_window(rows)
+            results = self._embed_window(rows)
+            # Each is let go as it is handed out.
+            results.reverse()
+            while results:
+                yield results.pop()
+
+    def _windows(self, sentences: Iterable[Sentence]) -> Iterator[list[Sentence]]:
+        """Sentences that are in memory at once: one batch if stateful, else about 16 batches."""
+        most, most_words = (self.batch_size, None) if self.stateful else (16 * self.batch_size, 16 * self.batch_words)
+        read: list[Sentence] = []
+        words = 0
+        for sentence in sentences:
+            read.append(sentence)
+            words += len(sentence)
+            if len(read) == most or (most_words and words >= most_words):
+                yield read
+                read, words = [], 0
+        if read:
+            yield read
 
     def _embed_window(self, rows: list[np.ndarray]) -> list[np.ndarray]:
         results: list = [None] * len(rows)
@@ -104,15 +120,15 @@ class Embedder:
 
     def _encode_new_words(self, at_once: int = 4096) -> None:
         """Bring the vectors `[words, projection]` of the table's words up to date."""
-        parts = [self._word_vectors]
-        for first in range(len(self._word_vectors), len(self._table), at_once):
-            characters = trim_padding(
-                self._table.characters[first : first + at_once], self.bilm.options.widest_filter
-            ).astype(np.int32)
-            # The width is padded to a few sizes; what remains of the padding changes nothing.
-            parts.append(ops.convert_to_numpy(self._encode(characters)))
-        if len(parts) > 1:
-            self._word_vectors = np.concatenate(parts)
+        if len(self._table) > len(self._word_vectors):
+            grown = np.empty((2 * len(self._table), self._word_vectors.shape[1]), np.float32)
+            grown[: self._encoded] = self._word_vectors[: self._encoded]
+            self._word_vectors = grown
+        for first in range(self._encoded, len(self._table), at_once):
+            characters = self._table.characters[first : first + at_once]
+            characters = trim_padding(characters, self.bilm.options.widest_filter).astype(np.int32)
+            self._word_vectors[first : first + len(characters)] = ops.convert_to_numpy(self._encode(characters))
+        self._encoded = len(self._table)
 
     def _embed_batch(self, rows: list[np.ndarray]) -> Iterator[np.ndarray]:
         lengths = np.array([len(row) for row in rows])

@@ -1,7 +1,9 @@
 """The sizes and switches of a biLM, as `options.json` of the published models spells them."""
 
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import Field
 
 from embeddings.errors import SourceError
 
@@ -26,14 +28,14 @@ class BiLMOptions:
         max_characters: characters of a word, its two boundary characters included; what is longer is cut.
     """
 
-    projection: int = 512
-    cells: int = 4096
-    layers: int = 2
+    projection: Annotated[int, Field(ge=1)] = 512
+    cells: Annotated[int, Field(ge=1)] = 4096
+    layers: Annotated[int, Field(ge=1)] = 2
     filters: tuple[tuple[int, int], ...] = field(
         default=((1, 32), (2, 32), (3, 64), (4, 128), (5, 256), (6, 512), (7, 1024))
     )
-    character_dim: int = 16
-    highways: int = 2
+    character_dim: Annotated[int, Field(ge=1)] = 16
+    highways: Annotated[int, Field(ge=0)] = 2
     activation: Literal["relu", "tanh"] = "relu"
     cell_clip: float | None = 3.0
     projection_clip: float | None = 3.0
@@ -41,6 +43,12 @@ class BiLMOptions:
     max_characters: int = MAX_CHARACTERS_PER_WORD
 
     __pydantic_config__: ClassVar = {"extra": "forbid"}
+
+    def __post_init__(self):
+        if not self.filters or any(not 1 <= width <= self.max_characters or count < 1 for width, count in self.filters):
+            raise ValueError(
+                f"filters must be pairs of a width up to {self.max_characters} and a count, at least one pair"
+            )
 
     @property
     def dim(self) -> int:

@@ -1,7 +1,9 @@
 """How a biLM is trained."""
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
+
+from pydantic import Field
 
 
 @dataclass(frozen=True)
@@ -17,11 +19,11 @@ class PretrainingSettings:
         seed: of the initial weights and of dropout.
     """
 
-    batch_size: int = 64
-    steps: int = 20
-    learning_rate: float = 4e-3
-    clip_norm: float = 1.0
-    dropout: float = 0.1
+    batch_size: Annotated[int, Field(ge=1)] = 64
+    steps: Annotated[int, Field(ge=1)] = 20
+    learning_rate: Annotated[float, Field(gt=0)] = 4e-3
+    clip_norm: Annotated[float, Field(gt=0)] = 1.0
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.1
     seed: int = 1
 
     __pydantic_config__: ClassVar = {"extra": "forbid"}

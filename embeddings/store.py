@@ -40,6 +40,9 @@ def write_hdf5(path: Path, sentences: Iterable[Sequence[str]], vectors: Iterable
     return count
 
 
+SHAPE = "shape.json"
+
+
 class Store:
     """Layers of many sentences in one flat file, read through a memory map.
 
@@ -50,7 +53,7 @@ class Store:
     """
 
     def __init__(self, folder: Path):
-        shape = json.loads((folder / "shape.json").read_text("utf-8"))
+        shape = json.loads((folder / SHAPE).read_text("utf-8"))
         self.layers, self.dim = shape["layers"], shape["dim"]
         self._first_word = np.load(folder / "first_word.npy")
         values = self._first_word[-1] * self.layers * self.dim
@@ -65,14 +68,14 @@ class Store:
             OutputError: the folder cannot be written.
         """
         lengths, shape = [0], {"layers": 0, "dim": 0}
-        with atomic_folder(folder) as temporary:
+        with atomic_folder(folder, SHAPE) as temporary:
             with (temporary / "vectors.f32").open("wb") as file:
                 for layers in vectors:
                     shape = {"layers": layers.shape[0], "dim": layers.shape[2]}
                     lengths.append(layers.shape[1])
                     file.write(np.ascontiguousarray(layers, np.float32).data)
             np.save(temporary / "first_word.npy", np.cumsum(lengths, dtype=np.int64))
-            (temporary / "shape.json").write_text(json.dumps(shape), "utf-8")
+            (temporary / SHAPE).write_text(json.dumps(shape), "utf-8")
         return cls(folder)
 
     def __len__(self) -> int:

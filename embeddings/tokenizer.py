@@ -1,7 +1,7 @@
 """Raw text to words with their places in it."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cache
 from typing import Literal, NamedTuple
 
@@ -31,18 +31,24 @@ def tokenize(text: str, tokenizer: TokenizerName = "spacy") -> list[Token]:
     return list(_spacy_tokens(text) if tokenizer == "spacy" else _whitespace_tokens(text))
 
 
+def is_text(text: str) -> bool:
+    """Whether a string is Unicode text; half a surrogate pair, as from a damaged file name or `"\\ud800"` in JSON, is
+    not."""
+    return text.isascii() or not re.search("[\ud800-\udfff]", text)
+
+
 def words(text: str, tokenizer: TokenizerName = "spacy") -> list[str]:
     """The words of `tokenize`, without their places."""
     return text.split() if tokenizer == "whitespace" else [token.text for token in tokenize(text, tokenizer)]
 
 
-def words_with_places(words: list[str]) -> tuple[str, list[Token]]:
-    """The text that words make when joined by spaces, and their places in it."""
+def tokens_of_words(words: Sequence[str]) -> list[Token]:
+    """The places of words in the text that they make when joined by spaces."""
     tokens, start = [], 0
     for word in words:
         tokens.append(Token(word, start, start + len(word)))
         start += len(word) + 1
-    return " ".join(words), tokens
+    return tokens
 
 
 def _whitespace_tokens(text: str) -> Iterator[Token]:

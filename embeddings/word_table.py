@@ -12,7 +12,7 @@ class WordTable:
     """Numbers words in the order in which they first appear and keeps their characters.
 
     Row 0 is the begin of a sentence, row 1 its end. The table grows until `clear` is called, which the owner does
-    when it has more than `capacity` rows (about 100 bytes a row).
+    when it has more than `capacity` rows (about 100 bytes a row, and what the owner keeps for it).
 
     Args:
         max_characters: characters of a word.

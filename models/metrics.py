@@ -6,18 +6,21 @@ from collections.abc import Sequence
 import numpy as np
 
 
-def score(task: str, gold: Sequence, predicted: Sequence) -> dict[str, float]:
+def score(task: str, gold: Sequence, predicted: Sequence, labels: Sequence[str]) -> dict[str, float]:
     """The metrics of a task.
 
     Args:
         task: `"classification"` or `"tagging"`.
         gold, predicted: a label for each text, or the tags of each text.
+        labels: the label set of the model, which tells whether tags mark spans.
 
     Returns:
         For classification `accuracy` and `macro_f1`. For tagging `accuracy` by word, and where the tags mark spans
         (BIO) `precision`, `recall` and `f1` of whole spans, by the CoNLL definition (seqeval).
     """
-    return classification_scores(gold, predicted) if task == "classification" else tagging_scores(gold, predicted)
+    return (
+        classification_scores(gold, predicted) if task == "classification" else tagging_scores(gold, predicted, labels)
+    )
 
 
 def main_metric(task: str, labels: Sequence[str]) -> str:
@@ -44,12 +47,14 @@ def classification_scores(gold: Sequence[str], predicted: Sequence[str]) -> dict
     }
 
 
-def tagging_scores(gold: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]]) -> dict[str, float]:
+def tagging_scores(
+    gold: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]], labels: Sequence[str]
+) -> dict[str, float]:
     from seqeval.metrics import f1_score, precision_score, recall_score
 
     right = [g == p for tags, others in zip(gold, predicted, strict=True) for g, p in zip(tags, others, strict=True)]
     scores = {"accuracy": float(np.mean(right))}
-    if marks_spans(sorted({tag for tags in gold for tag in tags})):
+    if marks_spans(labels):
         gold, predicted = [list(tags) for tags in gold], [list(tags) for tags in predicted]
         with warnings.catch_warnings():
             # seqeval warns where a score is not defined and gives 0, as wanted.

@@ -13,7 +13,8 @@ from pathlib import Path
 from embeddings.atomic import atomic_folder
 from embeddings.embedder import Embedder
 from embeddings.errors import ModelError
-from embeddings.source import load_bilm
+from embeddings.published import OPTIONS, VOCABULARY, WEIGHTS
+from embeddings.source import find_source, load_bilm
 from models.description import DESCRIPTION, FORMAT, Description, read_description
 from models.training import Head, build_head
 
@@ -26,8 +27,12 @@ def save_model(folder: Path, description: Description, head: Head, bilm_folder: 
     Raises:
         OutputError: the folder cannot be written.
     """
-    with atomic_folder(folder) as temporary:
-        shutil.copytree(bilm_folder, temporary / BILM)
+    source = find_source(bilm_folder)
+    with atomic_folder(folder, DESCRIPTION) as temporary:
+        (temporary / BILM).mkdir()
+        for file, name in ((source.options, OPTIONS), (source.weights, WEIGHTS), (source.vocabulary, VOCABULARY)):
+            if file.is_file():
+                shutil.copyfile(file, temporary / BILM / name)
         head.save_weights(temporary / HEAD_WEIGHTS)
         text = json.dumps({"format": FORMAT} | asdict(description), indent=2, ensure_ascii=False)
         (temporary / DESCRIPTION).write_text(text + "\n", "utf-8")

@@ -1,7 +1,9 @@
 """What a head is made of and how it is trained."""
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field
 
 Task = Literal["classification", "tagging"]
 
@@ -21,13 +23,17 @@ class HeadOptions:
     """
 
     encoder: Literal["none", "dense", "lstm", "gru"] = "lstm"
-    units: int = 100
-    depth: int = 1
+    units: Annotated[int, Field(ge=1)] = 100
+    depth: Annotated[int, Field(ge=1)] = 1
     pooling: Literal["max", "mean", "last"] = "max"
     layer_norm: bool = False
-    dropout: float = 0.3
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.3
 
     __pydantic_config__: ClassVar = {"extra": "forbid"}
+
+    def __post_init__(self):
+        if self.pooling == "last" and self.encoder not in ("lstm", "gru"):
+            raise ValueError(f"pooling 'last' needs a recurrent encoder, found encoder '{self.encoder}'")
 
 
 @dataclass(frozen=True)
@@ -43,10 +49,10 @@ class TrainingSettings:
         clip_norm: bound on the norm of the whole gradient.
     """
 
-    epochs: int = 10
-    patience: int = 3
-    batch_size: int = 32
-    learning_rate: float = 1e-3
-    clip_norm: float = 5.0
+    epochs: Annotated[int, Field(ge=1)] = 10
+    patience: Annotated[int, Field(ge=1)] = 3
+    batch_size: Annotated[int, Field(ge=1)] = 32
+    learning_rate: Annotated[float, Field(gt=0)] = 1e-3
+    clip_norm: Annotated[float, Field(gt=0)] = 5.0
 
     __pydantic_config__: ClassVar = {"extra": "forbid"}

@@ -1,12 +1,12 @@
 """A trained model, ready to answer. The command line, the REST server and MLflow's pyfunc all ask this one."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from threading import Lock
 
 from embeddings.embedder import Embedder
 from embeddings.errors import InputError
-from embeddings.tokenizer import Token, tokenize, words_with_places
+from embeddings.tokenizer import Token, is_text, tokenize, tokens_of_words
 from models.description import Description
 from models.examples import padded
 from models.model_folder import load_model
@@ -65,22 +65,18 @@ class Predictor:
         read = [self._read(text, position) for position, text in enumerate(texts)]
         predictions: list = [None] * len(read)
         with self._lock:
-            # Texts of like length share a batch, which keeps the padding small.
-            order = sorted(range(len(read)), key=lambda k: len(read[k][1]))
-            for first in range(0, len(order), batch_size):
-                batch = order[first : first + batch_size]
+            for batch in _batches([len(tokens) for _, tokens in read], batch_size):
                 for k, prediction in zip(batch, self._predict_batch([read[k] for k in batch]), strict=True):
                     predictions[k] = prediction
         return predictions
 
     def _read(self, text: Text, position: int) -> tuple[str, list[Token]]:
-        if isinstance(text, str):
-            raw, tokens = text, tokenize(text, self.description.tokenizer)
-        else:
-            raw, tokens = words_with_places(list(text))
-        if not tokens or not raw.strip():
+        raw = text if isinstance(text, str) else " ".join(text)
+        if not is_text(raw):
+            raise InputError(f"text {position} holds half a character (a lone surrogate); expected Unicode text")
+        if not raw.strip():
             raise InputError(f"text {position} has no words; expected at least one")
-        return raw, tokens
+        return raw, tokenize(raw, self.description.tokenizer) if isinstance(text, str) else tokens_of_words(text)
 
     def _predict_batch(self, batch: list[tuple[str, list[Token]]]) -> list[Prediction]:
         x = padded(list(self._embedder.embed([[token.text for token in tokens] for _, tokens in batch])))
@@ -92,6 +88,18 @@ class Predictor:
             _tagging(text, tokens, [labels[k] for k in path])
             for (text, tokens), path in zip(batch, decoded, strict=True)
         ]
+
+
+def _batches(lengths: list[int], batch_size: int, batch_words: int = 16_384) -> Iterator[list[int]]:
+    """Positions of texts of like length, which keeps the padding small: at most so many texts and, padded, words."""
+    batch: list[int] = []
+    for k in sorted(range(len(lengths)), key=lengths.__getitem__):
+        if batch and (len(batch) == batch_size or (len(batch) + 1) * lengths[k] > batch_words):
+            yield batch
+            batch = []
+        batch.append(k)
+    if batch:
+        yield batch
 
 
 def _classification(labels: list[str], probabilities) -> Classification:

@@ -70,7 +70,7 @@ def train_head(
     for number in range(1, settings.epochs + 1):
         began = time.perf_counter()
         losses = [head.train_on_batch(x, y) for _, x, y in batches(store, targets, settings.batch_size, random)]
-        scores = score(task, held_out.targets, predict_labels(task, head, held_out_store, labels))
+        scores = score(task, held_out.targets, predict_labels(task, head, held_out_store, labels), labels)
         on_epoch(Epoch(number, float(np.mean(losses)), scores, time.perf_counter() - began))
         if scores[decisive] > best_score:
             best, best_score, best_epoch = head.get_weights(), scores[decisive], number

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Iterable, Sequence
+from itertools import chain
 from pathlib import Path
 
 
@@ -11,9 +12,10 @@ def checksum_of_file(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def checksum_of_sentences(sentences: Iterable[Sequence[str]]) -> str:
-    """SHA-256 of sentences, in hexadecimal; where a word or a sentence ends makes a difference."""
+def checksum_of_sentences(sentences: Iterable[Sequence[str]], targets: Iterable[str | Sequence[str]] = ()) -> str:
+    """SHA-256 of sentences and their labels or tags, in hexadecimal; where a word or a sentence ends makes a
+    difference."""
     digest = hashlib.sha256()
-    for sentence in sentences:
+    for sentence in chain(sentences, ([target] if isinstance(target, str) else target for target in targets)):
         digest.update("\x00".join(sentence).encode("utf-8", "surrogatepass") + b"\x01")
     return digest.hexdigest()

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
-from embeddings.errors import TelmoError
+from embeddings.errors import InputError, TelmoError
 
 # TensorFlow greets on standard error; a user's own setting wins.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -54,7 +54,7 @@ def options(
 @app.command()
 def demo(
     output: Annotated[Path, typer.Option(help="Folder for what the demo makes.")] = Path("demo"),
-    port: Annotated[int, typer.Option(help="Port of the demo's server; 0 for a free one.")] = 0,
+    port: Annotated[int, typer.Option(help="Port of the demo's server; 0 for a free one.", min=0, max=65535)] = 0,
 ) -> None:
     """Run the whole pipe on the embedded default: pretrain, embed, train, track, serve, ask."""
     _load_keras()
@@ -93,9 +93,11 @@ def embed(
     """Write the vectors of a corpus to a file."""
     if tokenizer not in ("spacy", "whitespace"):
         raise typer.BadParameter(f"'{tokenizer}'; expected spacy or whitespace", param_hint="--tokenizer")
+    from embeddings.atomic import check_file
     from embeddings.source import find_source
     from pipeline.readers import data_file, format_of
 
+    check_file(output)
     find_source(source)
     format_of(data_file(corpus))
     _load_keras()
@@ -141,15 +143,19 @@ def evaluate(
 ) -> None:
     """Score a trained model on labelled texts."""
     from pipeline.readers import SUFFIXES, data_file
+    from serve.registry import find_model
 
     if format not in (None, *SUFFIXES.values()):
         raise typer.BadParameter(f"'{format}'; expected csv, tsv, jsonl, conllu or conll", param_hint="--format")
+    if plot and plot.suffix != ".png":
+        raise typer.BadParameter(f"'{plot}'; expected a file that ends in .png", param_hint="--plot")
     data_file(data)
+    folder = find_model(model).folder
     _load_keras()
     from pipeline.evaluate import evaluate_stage
     from pipeline.progress import print_scores
 
-    scores = evaluate_stage(model, data, text, label, encoding, format, plot)  # type: ignore[arg-type]
+    scores = evaluate_stage(folder, data, text, label, encoding, format, plot)  # type: ignore[arg-type]
     print_scores(f"{model} on {int(scores.pop('examples')):,} examples of {data}", scores)
 
 
@@ -169,6 +175,8 @@ def predict(
     folder = find_model(model).folder
     if not texts:
         texts = [line for line in _standard_input() if line.strip()]
+        if not texts:
+            raise InputError("standard input: no text; expected at least one line")
     _load_keras()
     from models.predictor import Predictor
     from pipeline.progress import one_line
@@ -178,8 +186,6 @@ def predict(
 
 
 def _standard_input() -> list[str]:
-    from embeddings.errors import InputError
-
     try:
         return sys.stdin.buffer.read().decode("utf-8").splitlines()
     except UnicodeDecodeError as error:
@@ -194,11 +200,13 @@ def serve(
     port: Annotated[int, typer.Option(help="Port to listen on; 0 for a free one.", min=0, max=65535)] = 8000,
 ) -> None:
     """Answer over REST."""
+    from serve.registry import find_models
     from serve.server import listen, run_server
 
     listener = listen(host, port)
+    found = find_models(models)
     _load_keras()
-    run_server(models, listener)
+    run_server(found, listener)
 
 
 def _load_keras() -> None:
@@ -226,12 +234,6 @@ def main(arguments: list[str] | None = None) -> None:
         if "--debug" in arguments:
             raise
         _fail(str(error), error.exit_code)
-    except KeyboardInterrupt:
-        _fail("interrupted", 130)
-    except BrokenPipeError:
-        # The reader of our output has gone, as with `| head`.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(1)
     except Exception as error:
         if "--debug" in arguments:
             raise

@@ -26,6 +26,12 @@ def _existing(name: str) -> str:
     return name
 
 
+def _existing_folder(path: Path) -> Path:
+    if not path.is_dir():
+        raise ValueError(f"no such folder: {path}")
+    return path
+
+
 DataFile = Annotated[str, AfterValidator(_existing)]
 """A path, from the folder in which the command runs, or a part of the docs corpus: `docs:library/train`."""
 
@@ -101,7 +107,7 @@ class Embedding(_Section):
         store: folder that keeps the computed layers for the next run; by default they are removed after training.
     """
 
-    source: Path
+    source: Annotated[Path, AfterValidator(_existing_folder)]
     weights: Annotated[str, Field(pattern="^(pretrained|random)$")] = "pretrained"
     store: Path | None = None
 
@@ -151,6 +157,8 @@ def read_config(kind: type[Config], path: Path, changes: list[str] | None = None
         raise ConfigError(f"{path}: not UTF-8; expected a YAML config") from None
     try:
         values, node = yaml.safe_load(text), yaml.compose(text)
+    except ValueError as error:
+        raise ConfigError(f"{path}: not YAML ({error})") from None
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         place = f" line {mark.line + 1}" if mark else ""

@@ -103,7 +103,8 @@ def _compare(name: str, output: Path) -> tuple[str, ...]:
     is registered."""
     trained: dict[str, list[Trained]] = {"pretrained": [], "random": []}
     base = read_config(TrainConfig, _config(name), _places(output))
-    metric = main_metric(base.task, read_split(base, "train").label_set())
+    labels = read_split(base, "train").label_set()
+    metric = main_metric(base.task, labels)
     with counting_bar(f"training {name}") as report:
         for weights, results in trained.items():
             for seed in SEEDS:
@@ -119,7 +120,7 @@ def _compare(name: str, output: Path) -> tuple[str, ...]:
                 report(sum(map(len, trained.values())), 2 * len(SEEDS))
     shutil.rmtree(output / "comparison")
     train, test = read_split(base, "train"), read_split(base, "test")
-    baseline = score(base.task, test.targets, tfidf_predictions(base.task, train, test))[metric]
+    baseline = score(base.task, test.targets, tfidf_predictions(base.task, train, test), labels)[metric]
     columns = [_mean_and_spread([result.scores[metric] for result in results]) for results in trained.values()]
     return name, metric, *columns, f"{baseline:.3f}"
 
@@ -153,7 +154,10 @@ def _server(models: list[str], port: int) -> Iterator[str]:
         yield address
     finally:
         process.terminate()
-        process.wait()
+        try:
+            process.wait(30)
+        except subprocess.TimeoutExpired:
+            process.kill()
 
 
 def _wait_until_healthy(address: str, process: subprocess.Popen, seconds: float = 60) -> None:

@@ -45,7 +45,8 @@ CLASSES = ("tensorflow", "keras", "mlflow", "scikit-learn", "pandas", "numpy", "
 
 SPLITS = ("train", "validation", "test")
 PREFIX = "docs:"
-BUILD = 2
+ABOUT = "corpus.json"
+BUILD = 3
 """Raised when the same libraries would give another corpus."""
 
 
@@ -107,7 +108,7 @@ def docs_corpus(on_progress: Callable[[int, int], None] | None = None) -> Path:
     identity = hashlib.sha256(json.dumps([BUILD, versions]).encode()).hexdigest()[:16]
     folder = cache_folder() / f"docs-{identity}"
     if not folder.is_dir():
-        with atomic_folder(folder) as temporary:
+        with atomic_folder(folder, ABOUT) as temporary:
             _write(temporary, _without_duplicates(_read_libraries(versions, on_progress)), versions)
     return folder
 
@@ -143,7 +144,7 @@ def _write(folder: Path, sentences: Iterable[Sentence], versions: dict[str, str]
         # As many of each library as the smallest has, taken in turn.
         balanced = zip(*(library for library in rows.values() if library), strict=False)
         (folder / f"library.{split}.jsonl").write_text("".join(row for turn in balanced for row in turn), "utf-8")
-    (folder / "corpus.json").write_text(json.dumps({"libraries": versions, "counts": counts}, indent=2) + "\n", "utf-8")
+    (folder / ABOUT).write_text(json.dumps({"libraries": versions, "counts": counts}, indent=2) + "\n", "utf-8")
 
 
 def _row(**values) -> str:
@@ -205,7 +206,7 @@ def _sentences(library: str, documented: str, paragraph: str) -> Iterator[Senten
     start = 0
     ends = [match.start() for match in _SENTENCE_END.finditer(prose.text)]
     for end in [*ends, len(prose.text)]:
-        if _ABBREVIATION.search(prose.text[start:end]):
+        if end < len(prose.text) and _ABBREVIATION.search(prose.text[start:end]):
             continue
         text = prose.text[start:end]
         lead = len(text) - len(text.lstrip())
@@ -226,13 +227,7 @@ def _tags(tokens, code: list[tuple[int, int]]) -> list[str]:
 
 
 def _is_sentence(text: str) -> bool:
-    """Prose of 4 to 80 words: begins like a sentence, ends like one, and is mostly letters."""
+    """Prose of 4 to 80 words that ends like a sentence and is mostly letters."""
     words = text.count(" ") + 1
     letters = sum(character.isalpha() or character == " " for character in text)
-    return (
-        4 <= words <= 80
-        and text[-1] in ".!?"
-        and not text[0].isspace()
-        and "`" not in text
-        and letters > 0.7 * len(text)
-    )
+    return 4 <= words <= 80 and text[-1] in ".!?" and "`" not in text and letters > 0.7 * len(text)

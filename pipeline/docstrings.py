@@ -20,7 +20,7 @@ def docstrings(file: Path, module: str) -> Iterator[tuple[str, str]]:
     """The documented objects of a source file: dotted name and docstring. A file that does not parse has none."""
     try:
         tree = ast.parse(file.read_bytes())
-    except (SyntaxError, ValueError, RecursionError):
+    except (OSError, SyntaxError, ValueError, RecursionError):
         return
     yield from _documented(tree, module)
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from itertools import tee
 from pathlib import Path
 
+from embeddings.atomic import check_file
 from embeddings.embedder import Embedder
 from embeddings.errors import InputError
 from embeddings.source import load_bilm
@@ -48,6 +49,7 @@ def embed_stage(
         SourceError: the biLM cannot be read.
         OutputError: the file cannot be written.
     """
+    check_file(output)
     path = data_file(corpus)
     embedder = Embedder(load_bilm(source), stateful=stateful)
     counts = Counts()

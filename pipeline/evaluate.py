@@ -2,17 +2,16 @@
 
 from pathlib import Path
 
-from embeddings.errors import InputError
+from embeddings.atomic import atomic_file
 from models.metrics import flat_labels, score
 from models.predictions import Classification
 from models.predictor import Predictor
 from pipeline import plots
 from pipeline.readers import Format, data_file, read_examples
-from serve.registry import find_model
 
 
 def evaluate_stage(
-    model: str,
+    folder: Path,
     data: str,
     text: str | None = None,
     label: str | None = None,
@@ -23,18 +22,16 @@ def evaluate_stage(
     """Score a model on labelled texts.
 
     Args:
-        model: a folder, or its place in MLflow.
+        folder: of the trained model.
         data: a data file.
         text, label, encoding, format: as in a training config.
         plot: PNG file for the confusion matrix.
 
     Raises:
-        ModelError: there is no such model.
+        ModelError: the folder is no model.
         InputError: the data cannot be read, or hold a label that the model does not know.
     """
-    if plot and plot.suffix != ".png":
-        raise InputError(f"{plot}: expected a file that ends in .png")
-    predictor = Predictor.load(find_model(model).folder)
+    predictor = Predictor.load(folder)
     description = predictor.description
     examples = read_examples(data_file(data), description.task, text, label, description.tokenizer, encoding, format)
     examples.numbered(description.labels)
@@ -42,5 +39,6 @@ def evaluate_stage(
     predicted = [answer.label if isinstance(answer, Classification) else answer.tags for answer in predictions]
     if plot:
         gold, answers = flat_labels(examples.targets), flat_labels(predicted)
-        plots.confusion_matrix(gold, answers, description.labels).savefig(plot)
-    return score(description.task, examples.targets, predicted) | {"examples": len(examples)}
+        with atomic_file(plot) as temporary:
+            plots.confusion_matrix(gold, answers, description.labels).savefig(temporary, format="png")
+    return score(description.task, examples.targets, predicted, description.labels) | {"examples": len(examples)}

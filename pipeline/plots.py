@@ -26,7 +26,8 @@ def confusion_matrix(gold: Sequence[str], predicted: Sequence[str], labels: Sequ
     """Which labels are taken for which, in shares of the true label."""
     from sklearn.metrics import ConfusionMatrixDisplay
 
-    size = max(4.0, 0.55 * len(labels) + 2)
+    # Agg draws no more than 2^16 pixels.
+    size = min(max(4.0, 0.55 * len(labels) + 2), 30.0)
     figure = Figure(figsize=(size, size), layout="constrained")
     ConfusionMatrixDisplay.from_predictions(
         gold,

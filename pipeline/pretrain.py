@@ -4,11 +4,12 @@ from collections.abc import Callable, Iterator
 from itertools import chain, repeat
 from pathlib import Path
 
-from embeddings.atomic import atomic_folder
+from embeddings.atomic import atomic_folder, check_folder
 from embeddings.errors import InputError
 from embeddings.pretraining import Progress, perplexity, pretrain
-from embeddings.published import write_published
+from embeddings.published import OPTIONS, write_published
 from embeddings.vocabulary import Vocabulary
+from embeddings.windows import windows
 from pipeline.checksums import checksum_of_file
 from pipeline.config import PretrainConfig
 from pipeline.readers import data_file, read_sentences
@@ -32,7 +33,14 @@ def pretrain_stage(
         InputError: a text cannot be read, or is too short.
         OutputError: the folder or the tracking store cannot be written.
     """
+    check_folder(config.output, OPTIONS)
     train, validation = data_file(config.train), data_file(config.validation)
+    settings, bilm = config.training, config.bilm
+    # Read to its end before the training, so that a bad byte or too little text is not found after it.
+    held_out = Vocabulary.build(_sentences(validation, config), config.vocabulary)
+    sizes = settings.batch_size, settings.steps, bilm.max_characters, bilm.widest_filter
+    if next(windows(_sentences(validation, config), held_out, *sizes), None) is None:
+        raise InputError(f"{validation}: does not fill a batch of {settings.batch_size} x {settings.steps} words")
     words = 0
 
     def counted() -> Iterator[list[str]]:
@@ -42,7 +50,6 @@ def pretrain_stage(
             yield sentence
 
     vocabulary = Vocabulary.build(counted(), config.vocabulary)
-    settings = config.training
     batches = round(config.epochs * words / (settings.batch_size * settings.steps))
     if batches < 1:
         raise InputError(
@@ -58,11 +65,11 @@ def pretrain_stage(
 
         text = chain.from_iterable(_sentences(train, config) for _ in repeat(None))
         model = pretrain(config.bilm, vocabulary, text, batches, settings, report_and_log)
+        with atomic_folder(config.output, OPTIONS) as folder:
+            write_published(folder, model.bilm, vocabulary.words, (model.softmax, model.softmax_bias))
         forward, backward = perplexity(model, vocabulary, _sentences(validation, config), settings.steps)
         scores = {"forward_perplexity": forward, "backward_perplexity": backward}
         run.metrics(scores)
-        with atomic_folder(config.output) as folder:
-            write_published(folder, model.bilm, vocabulary.words, (model.softmax, model.softmax_bias))
         run.artifact(config.output / "options.json", "bilm")
     return scores | {"words": words}
 

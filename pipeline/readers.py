@@ -8,7 +8,7 @@ from random import Random
 from typing import Literal, TypeVar
 
 from embeddings.errors import InputError
-from embeddings.tokenizer import TokenizerName, words
+from embeddings.tokenizer import TokenizerName, is_text, words
 from models.examples import Examples
 from models.options import Task
 from pipeline.docs_corpus import PREFIX, docs_file
@@ -49,14 +49,25 @@ def format_of(path: Path) -> Format:
     return SUFFIXES[path.suffix]
 
 
+_MARK = b"\xef\xbb\xbf"
+
+
 def lines(path: Path, encoding: str = "utf-8") -> Iterator[str]:
     """The lines of a text file, without their ends.
 
     Raises:
-        InputError: a line is not of this encoding; the message names the line and the byte.
+        InputError: a line is not of this encoding, with the line and the byte; or the encoding is unknown.
     """
     try:
+        ascii_is_kept = "\n".encode(encoding) == b"\n"
+    except LookupError:
+        ascii_is_kept = False
+    if not ascii_is_kept:
+        raise InputError(f"{path}: encoding '{encoding}' cannot be read; expected utf-8, latin-1, cp1252 or the like")
+    try:
         with path.open("rb") as file:
+            # The mark with which some programs begin a file is no text.
+            file.seek(len(_MARK) if file.read(len(_MARK)) == _MARK else 0)
             for number, line in enumerate(file, start=1):
                 try:
                     yield line.rstrip(b"\r\n").decode(encoding)
@@ -166,6 +177,8 @@ def _example(record: dict, task: Task, text: str, label: str, tokenizer: Tokeniz
         return raw, target
     if not isinstance(raw, str) or not isinstance(target, str | int | bool):
         raise InputError(f"{place}: '{text}' must be a string and '{label}' a string or a number")
+    if not is_text(raw):
+        raise InputError(f"{place}: '{text}' holds half a character (a lone surrogate); expected Unicode text")
     split = words(raw, tokenizer)
     if not split:
         raise InputError(f"{place}: '{text}' has no words; expected at least one")
@@ -192,7 +205,10 @@ def _json_records(path: Path, encoding: str) -> Iterator[tuple[dict, int]]:
 
 
 def _table_records(path: Path, encoding: str, format: Format) -> Iterator[tuple[dict, int]]:
-    reader = csv.DictReader((line + "\n" for line in lines(path, encoding)), delimiter="\t" if format == "tsv" else ",")
+    # A text may be long, and a quote in a TSV is a letter like any other.
+    csv.field_size_limit(2**31 - 1)
+    style = {"delimiter": "\t", "quoting": csv.QUOTE_NONE} if format == "tsv" else {"strict": True}
+    reader = csv.DictReader((line + "\n" for line in lines(path, encoding)), **style)  # type: ignore[arg-type]
     try:
         for record in reader:
             if None in record:
@@ -228,6 +244,8 @@ def _columns(
         # Ranges such as 3-4 and empty nodes such as 5.1 are no words.
         if format == "conllu" and not fields[0].isdigit() and fields[0][:1].isdigit():
             continue
+        if len(fields) == 1 and tag_column is not None:
+            raise InputError(f"{path} line {number}: found 1 column; expected a word and its tag")
         try:
             sentence.append(fields[word_column])
             if tag_column is not None:

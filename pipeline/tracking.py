@@ -54,20 +54,18 @@ def start_run(tracking: Tracking, name: str, config: BaseModel) -> Iterator[Run]
     as failed.
 
     Raises:
-        OutputError: the tracking store cannot be reached.
+        OutputError: the tracking store cannot be used.
     """
     mlflow = _mlflow()
     try:
         mlflow.set_experiment(tracking.experiment)
-        active = mlflow.start_run(run_name=name)
-    except (mlflow.exceptions.MlflowException, OSError) as error:
-        reason = str(error).splitlines()[0]
-        raise OutputError(f"{mlflow.get_tracking_uri()}: the MLflow store cannot be used ({reason})") from None
-    with active:
-        values = config.model_dump(mode="json")
-        mlflow.log_dict(values, "config.yaml")
-        mlflow.log_params(dict(_flat(values)))
-        yield Run(mlflow, active.info.run_id)
+        with mlflow.start_run(run_name=name) as active:
+            values = config.model_dump(mode="json")
+            mlflow.log_dict(values, "config.yaml")
+            mlflow.log_params(dict(_flat(values)))
+            yield Run(mlflow, active.info.run_id)
+    except mlflow.exceptions.MlflowException as error:
+        raise OutputError(f"{mlflow.get_tracking_uri()}: the MLflow store cannot be used ({error})") from None
 
 
 def _mlflow() -> Any:

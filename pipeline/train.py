@@ -8,13 +8,14 @@ from functools import lru_cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from embeddings.atomic import check_folder
 from embeddings.embedder import Embedder
 from embeddings.errors import InputError
 from embeddings.published import write_published
 from embeddings.source import checksum, find_source, load_bilm, random_bilm
 from embeddings.store import Store
 from embeddings.vocabulary import Vocabulary
-from models.description import Description
+from models.description import DESCRIPTION, Description
 from models.examples import Examples
 from models.metrics import flat_labels, score
 from models.model_folder import save_model
@@ -23,11 +24,10 @@ from models.training import Epoch, predict_labels, train_head
 from pipeline import plots
 from pipeline.checksums import checksum_of_sentences
 from pipeline.config import Data, TrainConfig
+from pipeline.docs_corpus import SPLITS
 from pipeline.readers import data_file, read_examples
 from pipeline.tracking import Run, start_run
 from serve.registry import log_model
-
-SPLITS = ("train", "validation", "test")
 
 
 @dataclass(frozen=True)
@@ -53,6 +53,7 @@ def train_stage(config: TrainConfig, on_epoch: Callable[[Epoch], None] = lambda 
         SourceError: the biLM cannot be read.
         OutputError: a folder or the tracking store cannot be written.
     """
+    check_folder(config.output, DESCRIPTION)
     find_source(config.embedding.source)
     examples = {split: read_split(config, split) for split in SPLITS}
     labels = examples["train"].label_set()
@@ -65,7 +66,7 @@ def train_stage(config: TrainConfig, on_epoch: Callable[[Epoch], None] = lambda 
     with start_run(config.tracking, config.name, config) as run, _bilm_folder(config) as bilm_folder:
         for split in SPLITS:
             data = examples[split]
-            run.data_set(getattr(config.data, split), checksum_of_sentences(data.sentences), split)
+            run.data_set(getattr(config.data, split), checksum_of_sentences(data.sentences, data.targets), split)
             run.metrics({f"data.{split}.examples": len(data)})
         run.text(json.dumps(labels, indent=2, ensure_ascii=False), "labels.json")
         with _stores(config, bilm_folder, examples) as stores:
@@ -89,12 +90,12 @@ def train_stage(config: TrainConfig, on_epoch: Callable[[Epoch], None] = lambda 
             )
             predicted = predict_labels(config.task, head, stores["test"], labels)
         gold = examples["test"].targets
-        scores = score(config.task, gold, predicted)
+        scores = score(config.task, gold, predicted, labels)
         run.metrics({f"test.{name}": value for name, value in scores.items()})
-        _draw(run, epochs, gold, predicted, labels, list(map(float, head.encoder.elmo.layer_weights())))
         example = " ".join(examples["test"].sentences[0])
         description = Description(config.name, config.task, labels, config.data.tokenizer, config.head, scores, example)
         save_model(config.output, description, head, bilm_folder)
+        _draw(run, epochs, gold, predicted, labels, list(map(float, head.encoder.elmo.layer_weights())))
         version = None
         if config.tracking.register_model:
             version = log_model(config.output, example, config.name, config.tracking.alias)

@@ -12,7 +12,7 @@ from fastapi_offline import FastAPIOffline
 from embeddings.errors import InputError
 from models.predictor import Predictor
 from serve.registry import FoundModel
-from serve.schemas import Health, ModelInfo, PredictRequest, PredictResponse, Problem
+from serve.schemas import MAX_WORDS, Health, ModelInfo, PredictRequest, PredictResponse, Problem
 
 MAX_BODY = 8 * 1024 * 1024
 """Bytes of a request's body."""
@@ -49,13 +49,14 @@ def build_app(models: Sequence[ServedModel]) -> FastAPI:
     )
     app.add_middleware(LimitBody)
 
+    # Async: they answer even while every thread predicts.
     @app.get("/health")
-    def health() -> Health:
+    async def health() -> Health:
         """Whether the server answers; the models are loaded and warm."""
         return Health(status="ok", models=list(served))
 
     @app.get("/models")
-    def list_models() -> list[ModelInfo]:
+    async def list_models() -> list[ModelInfo]:
         """The models that are served."""
         descriptions = [(model, model.predictor.description) for model in served.values()]
         return [
@@ -68,6 +69,9 @@ def build_app(models: Sequence[ServedModel]) -> FastAPI:
     def predict(request: PredictRequest) -> PredictResponse:
         """Answer for texts with a label and probabilities, or with words, tags and spans."""
         model = _chosen(served, request.model)
+        words = sum(len(text.split() if isinstance(text, str) else text) for text in request.texts)
+        if words > MAX_WORDS:
+            raise HTTPException(422, f"texts: {words} words in this request; expected at most {MAX_WORDS}")
         predictions = model.predictor.predict(request.texts)
         task = model.predictor.description.task
         return PredictResponse(model=model.name, version=model.version, task=task, predictions=predictions)  # type: ignore[arg-type]
@@ -82,7 +86,7 @@ def build_app(models: Sequence[ServedModel]) -> FastAPI:
 
     @app.exception_handler(Exception)
     def apologise(request: Request, error: Exception) -> JSONResponse:
-        log.exception("%s %s failed", request.method, request.url.path)
+        log.error("%s %s failed", request.method, request.url.path, exc_info=error)
         return JSONResponse({"detail": "internal error; the server's log says more"}, 500)
 
     return app
@@ -101,14 +105,16 @@ def _chosen(served: dict[str, ServedModel], name: str | None) -> ServedModel:
 
 def _problem(error: RequestValidationError) -> str:
     """The first thing that is wrong, and where: `texts.3: ...`."""
-    first = error.errors()[0]
+    # A text may be a string or a list: of the two complaints, the one that goes deeper is the one that helps.
+    first = max(error.errors(), key=lambda found: len(found["loc"]))
     if first["type"] == "json_invalid":
         return f"the body is not JSON: {first['ctx']['error']} at character {first['loc'][-1]}"
     # Pydantic names the members of a union by their type in the path.
-    place = ".".join(
-        str(part) for part in first["loc"][1:] if part in PredictRequest.model_fields or isinstance(part, int)
-    )
-    return f"{place or 'body'}: {first['msg'][0].lower()}{first['msg'][1:]}"
+    extra = first["type"] == "extra_forbidden"
+    parts = [
+        str(part) for part in first["loc"][1:] if extra or part in PredictRequest.model_fields or isinstance(part, int)
+    ]
+    return f"{'.'.join(parts) or 'body'}: {first['msg'][0].lower()}{first['msg'][1:]}"
 
 
 class LimitBody:
@@ -123,14 +129,15 @@ class LimitBody:
         refusal = JSONResponse({"detail": f"the body is larger than {MAX_BODY} bytes"}, 413)
         if int(dict(scope["headers"]).get(b"content-length", b"0") or 0) > MAX_BODY:
             return await refusal(scope, receive, send)
-        parts, more = [], True
+        parts, size, more = [], 0, True
         while more:
             message = await receive()
             if message["type"] != "http.request":
                 return None
             parts.append(message.get("body", b""))
+            size += len(parts[-1])
             more = message.get("more_body", False)
-            if sum(map(len, parts)) > MAX_BODY:
+            if size > MAX_BODY:
                 return await refusal(scope, receive, send)
         body = {"type": "http.request", "body": b"".join(parts), "more_body": False}
         given = False

@@ -4,6 +4,7 @@ too."""
 import contextlib
 import importlib.metadata
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -45,7 +46,9 @@ def find_model(model: str) -> FoundModel:
 
     try:
         version = _version(mlflow, model)
-        fetched = Path(mlflow.artifacts.download_artifacts(model))
+        # By the number: the alias may move meanwhile.
+        place = f"models:/{_name(model)}/{version}" if version else model
+        fetched = Path(mlflow.artifacts.download_artifacts(place))
     except (mlflow.exceptions.MlflowException, OSError) as error:
         reason = str(error).splitlines()[0]
         raise ModelError(f"{model}: not found in {mlflow.get_tracking_uri()} ({reason})") from None
@@ -54,6 +57,20 @@ def find_model(model: str) -> FoundModel:
         raise ModelError(f"{model}: registered, but not a model of Telmo (no {DESCRIPTION} in it)")
     folder = described.parent
     return FoundModel(read_description(folder).name if version is None else _name(model), version, folder)
+
+
+def find_models(models: Sequence[str]) -> list[FoundModel]:
+    """Find several models.
+
+    Raises:
+        ModelError: there is no such model, or two have the same name.
+    """
+    found = [find_model(model) for model in models]
+    names = [model.name for model in found]
+    for name in names:
+        if names.count(name) > 1:
+            raise ModelError(f"{name}: two of the models have this name; expected a name of its own for each")
+    return found
 
 
 def _name(model: str) -> str:
@@ -67,7 +84,7 @@ def _version(mlflow: Any, model: str) -> str | None:
     if "@" in name:
         name, alias = name.split("@", 1)
         return str(mlflow.MlflowClient().get_model_version_by_alias(name, alias).version)
-    return name.partition("/")[2]
+    return name.partition("/")[2] or None
 
 
 def log_model(folder: Path, example: str, name: str, alias: str) -> str:

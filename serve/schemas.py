@@ -7,7 +7,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from models.predictions import Classification, Tagging
 
 MAX_TEXTS = 1_000
-MAX_CHARACTERS = 1_000_000
+MAX_CHARACTERS = 200_000
+MAX_WORDS = 50_000
+"""Of a request, in all its texts."""
 
 Text = Annotated[str, Field(min_length=1, max_length=MAX_CHARACTERS)]
 Words = Annotated[list[Annotated[str, Field(min_length=1, max_length=10_000)]], Field(min_length=1, max_length=100_000)]

@@ -3,7 +3,8 @@
 import socket
 from collections.abc import Sequence
 
-from embeddings.errors import ModelError, OutputError
+from embeddings.errors import OutputError
+from serve.registry import FoundModel
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -25,28 +26,19 @@ def listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-def run_server(models: Sequence[str], listener: socket.socket) -> None:
-    """Load models and answer until stopped.
+def run_server(found: Sequence[FoundModel], listener: socket.socket) -> None:
+    """Load models and answer until stopped; a request that is under way then has ten seconds.
 
     Args:
-        models: folders, or places in MLflow.
+        found: the models, from `find_models`.
         listener: from `listen`.
-
-    Raises:
-        ModelError: there is no such model, or two models have the same name.
     """
-    from serve.registry import find_model
-
-    found = [find_model(model) for model in models]
-    names = [model.name for model in found]
-    for name in names:
-        if names.count(name) > 1:
-            raise ModelError(f"{name}: two of the models have this name; expected a name of its own for each")
     import uvicorn
 
     from serve.app import ServedModel, build_app
 
     app = build_app([ServedModel.load(model) for model in found])
     host, port = listener.getsockname()[:2]
-    print(f"telmo: serving {', '.join(names)} on http://{host}:{port} (API: http://{host}:{port}/docs)", flush=True)
-    uvicorn.Server(uvicorn.Config(app, log_level="warning")).run(sockets=[listener])
+    names = ", ".join(model.name for model in found)
+    print(f"telmo: serving {names} on http://{host}:{port} (API: http://{host}:{port}/docs)", flush=True)
+    uvicorn.Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=10)).run(sockets=[listener])

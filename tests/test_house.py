@@ -32,19 +32,19 @@ def test_imports_run_one_way(house, package):
         assert not above & set(imports(file)), f"{file.relative_to(house)} imports what it may not know"
 
 
-def run(code, cwd, path=()):
+def run(code, cwd, home, path=()):
     command = [sys.executable, "-c", code]
-    environment = {"PATH": "", "PYTHONPATH": ":".join(map(str, path)), "HOME": str(cwd)}
+    environment = {"PATH": "", "PYTHONPATH": ":".join(map(str, path)), "HOME": str(home)}
     return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, check=True).stdout.strip()
 
 
 WHERE = "import mlflow, mlflow.pyfunc; print(mlflow.__file__)"
 
 
-def test_the_folder_mlflow_does_not_hide_the_package(house):
+def test_the_folder_mlflow_does_not_hide_the_package(house, tmp_path):
     assert (house / "mlflow" / "MLproject").is_file()
     assert not list((house / "mlflow").rglob("*.py"))
-    found = Path(run(WHERE, cwd=house))
+    found = Path(run(WHERE, cwd=house, home=tmp_path))
     assert house / "mlflow" not in found.parents and found.name == "__init__.py"
 
 
@@ -59,9 +59,9 @@ def test_a_wheel_leaves_mlflow_alone_and_carries_the_configs(house, tmp_path):
         archive.extractall(tmp_path / "site")
     assert {name.split("/")[0] for name in names if ".dist-info" not in name} == set(ORDER)
     assert {"pipeline/configs/docs-bilm.yaml", "serve/mlflow_model.py"} <= set(names)
-    found = Path(run(WHERE, cwd=tmp_path / "site", path=[tmp_path / "site"]))
+    found = Path(run(WHERE, cwd=tmp_path / "site", home=tmp_path, path=[tmp_path / "site"]))
     assert tmp_path not in found.parents
-    where = run("import serve; print(serve.__file__)", cwd=tmp_path, path=[tmp_path / "site"])
+    where = run("import serve; print(serve.__file__)", cwd=tmp_path, home=tmp_path, path=[tmp_path / "site"])
     assert tmp_path in Path(where).parents
 
 
@@ -78,7 +78,7 @@ for arguments in (["--help"], *wrong):
         print(end.code)
 print(sorted({{"tensorflow", "keras", "mlflow", "spacy", "sklearn"}} & set(sys.modules)))
 """
-    lines = run(code, cwd=house).splitlines()
+    lines = run(code, cwd=house, home=tmp_path).splitlines()
     assert lines[-1] == "[]"
     assert [line for line in lines if line in ("0", "1", "2")] == ["0", "2", "1", "1"]
 

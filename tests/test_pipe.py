@@ -46,7 +46,7 @@ def folder(tmp_path_factory):
         write(folder / f"{name}.yaml", name=name, task=task, output=f"models/{name}", embedding={"source": "bilm"},
               data={split: f"{split}.{suffix}" for split in ("train", "validation", "test")},
               head={"encoder": "lstm", "units": 16, "layer_norm": True, "dropout": 0.0},
-              training={"epochs": 20, "patience": 20, "batch_size": 8, "learning_rate": 0.02})  # fmt: skip
+              training={"epochs": 40, "patience": 40, "batch_size": 8, "learning_rate": 0.01})  # fmt: skip
     return folder
 
 

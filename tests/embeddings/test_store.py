@@ -54,6 +54,13 @@ def test_a_store_replaces_the_one_before(vectors, tmp_path):
     assert len(Store(tmp_path / "store")) == 1
 
 
+def test_a_folder_that_is_something_else_is_left_alone(vectors, tmp_path):
+    (tmp_path / "thesis.txt").write_text("years of work")
+    with pytest.raises(OutputError, match=r"holds something else \(no shape\.json in it\)"):
+        Store.write(tmp_path, vectors)
+    assert (tmp_path / "thesis.txt").read_text() == "years of work"
+
+
 def test_an_empty_store_can_be_read(tmp_path):
     assert len(Store.write(tmp_path / "store", [])) == 0
 

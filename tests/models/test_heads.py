@@ -10,7 +10,7 @@ OPTIONS = [
     HeadOptions(encoder="none"),
     HeadOptions(encoder="dense", units=4, depth=2),
     HeadOptions(encoder="lstm", units=4, pooling="last"),
-    HeadOptions(encoder="gru", units=4, depth=2, pooling="mean", layer_norm=False),
+    HeadOptions(encoder="gru", units=4, depth=2, pooling="mean", layer_norm=True),
 ]
 
 

@@ -84,13 +84,15 @@ def test_batches_hold_every_text_once(tmp_path, random):
 
 
 def test_scores_are_those_of_the_definitions():
-    assert score("classification", ["a", "a", "b", "c"], ["a", "b", "b", "b"]) == pytest.approx(
+    assert score("classification", ["a", "a", "b", "c"], ["a", "b", "b", "b"], ["a", "b", "c"]) == pytest.approx(
         {"accuracy": 0.5, "macro_f1": (2 / 3 + 0.5 + 0) / 3}
     )
     gold = [["B-X", "I-X", "O", "B-Y"], ["O"]]
     predicted = [["B-X", "I-X", "O", "B-X"], ["B-Y"]]
     # One of three predicted spans is right, and one of two true ones is found.
     expected = {"accuracy": 3 / 5, "precision": 1 / 3, "recall": 1 / 2, "f1": 0.4}
-    assert score("tagging", gold, predicted) == pytest.approx(expected)
-    assert score("tagging", [["NOUN", "VERB"]], [["NOUN", "NOUN"]]) == {"accuracy": 0.5}
+    assert score("tagging", gold, predicted, ["O", "B-X", "I-X", "B-Y"]) == pytest.approx(expected)
+    assert score("tagging", [["NOUN", "VERB"]], [["NOUN", "NOUN"]], ["NOUN", "VERB"]) == {"accuracy": 0.5}
+    # A split without a span still has a score for spans.
+    assert score("tagging", [["O"]], [["O"]], ["O", "B-X"])["f1"] == 0
     assert main_metric("tagging", ["O", "B-X"]) == "f1" and main_metric("tagging", ["NOUN"]) == "accuracy"

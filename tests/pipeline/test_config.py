@@ -13,7 +13,7 @@ data:
   validation: {file}
   test: {file}
 embedding:
-  source: bilm
+  source: {folder}
 head:
   units: 7
 training:
@@ -28,7 +28,7 @@ def write(tmp_path):
 
     def write(old="", new=""):
         path = tmp_path / "config.yaml"
-        text = GOOD.format(file=data)
+        text = GOOD.format(file=data, folder=tmp_path)
         assert old in text
         path.write_text(text.replace(old, new, 1))
         return path
@@ -55,8 +55,12 @@ WRONG = {
     ),
     "wrong type": (("epochs: 3", "epochs: many"), "line 13: 'training.epochs' is 'many'; expected a valid integer"),
     "wrong choice": (("tagging", "tagger"), "line 2: 'task' is 'tagger'; expected 'classification' or 'tagging'"),
-    "missing key": (("  source: bilm\n", "  weights: random\n"), "line 8: key 'embedding.source' is missing"),
+    "missing key": (("  source: ", "  store: "), "line 8: key 'embedding.source' is missing"),
     "missing file": (("train: ", "train: no-"), "line 5: 'data.train': no such file: no-"),
+    "missing biLM": (("  source: ", "  source: no"), "line 9: 'embedding.source': no such folder: no"),
+    "out of range": (("units: 7", "units: -3"), "line 11: 'head.units' is -3; expected greater than or equal to 1"),
+    "what does not go together": (("units: 7", "pooling: last\n  encoder: dense"), "pooling 'last' needs a recurrent"),
+    "no date": (("a-name", "2024-99-99"), "not YAML (month must be in 1..12"),
     "no YAML": (("name: a-name", "name: [a"), "line 2: not YAML"),
     "no keys": ((GOOD.split("\n", maxsplit=1)[0], "- a\n#"), "not YAML"),
 }
@@ -95,7 +99,9 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path):
         read_config(TrainConfig, tmp_path / "text.yaml")
 
 
-def test_the_example_configs_are_valid(house):
+def test_the_example_configs_are_valid(house, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "demo/bilm").mkdir(parents=True)
     kinds = {"docs-bilm": PretrainConfig, "docs-library": TrainConfig, "docs-code": TrainConfig}
     assert {path.stem for path in (house / "configs").glob("*.yaml")} == kinds.keys()
     for name, kind in kinds.items():

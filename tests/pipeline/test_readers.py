@@ -62,6 +62,13 @@ def test_json_lines_hold_texts_or_words(write):
     assert read_examples(path, "tagging").sentences == [["A", "cat"]]
 
 
+def test_a_byte_order_mark_long_texts_and_quotes_in_tsv_are_read(write):
+    path = write("a.csv", b"\xef\xbb\xbftext,label\n" + b"w " * 80_000 + b",x\n")
+    assert len(read_examples(path, "classification").sentences[0]) == 80_000
+    path = write("a.tsv", 'text\tlabel\n"open\tx\nnext\ty\n')
+    assert read_examples(path, "classification").targets == ["x", "y"]
+
+
 def test_another_encoding_is_read_if_named(write):
     path = write("a.txt", "café", "latin-1")
     assert list(read_sentences(path, encoding="latin-1")) == [["café"]]
@@ -100,6 +107,29 @@ BROKEN = {
     "too few columns": ("a.csv", "text,label\na\n", "classification", {}, "line 2: no column 'label'"),
     "empty text": ("a.csv", "text,label\n ,b\n", "classification", {}, "line 2: 'text' has no words"),
     "empty label": ("a.csv", "text,label\na,\n", "classification", {}, "line 2: 'label' is empty"),
+    "open quote": ("a.csv", 'text,label\n"a,b\n', "classification", {}, "not csv"),
+    "lone surrogate": (
+        "a.jsonl",
+        '{"text": "\\ud800", "label": "b"}',
+        "classification",
+        {},
+        "line 1: 'text' holds half a character",
+    ),
+    "one column": ("a.conll", "New B-X\nYork\n", "tagging", {}, "line 2: found 1 column; expected a word and its tag"),
+    "unknown encoding": (
+        "a.csv",
+        "text,label\n",
+        "classification",
+        {"encoding": "utf8x"},
+        "encoding 'utf8x' cannot be read",
+    ),
+    "wide encoding": (
+        "a.csv",
+        "text,label\n",
+        "classification",
+        {"encoding": "utf-16"},
+        "encoding 'utf-16' cannot be read",
+    ),
     "header only": ("a.csv", "text,label\n", "classification", {}, "no examples in this file"),
     "no JSON": ("a.jsonl", '{"text": "a", "label": "b"}\n{', "classification", {}, "line 2: not JSON"),
     "no object": ("a.jsonl", "[1]\n", "classification", {}, "line 1: found list; expected a JSON object"),

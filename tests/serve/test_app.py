@@ -52,7 +52,11 @@ REFUSED = {
     "unknown model": ({"model": "x", "texts": ["a"]}, 404, "no model 'x'"),
     "no texts": ({"model": "tiny-tagging", "texts": []}, 422, "texts: list should have at least 1 item"),
     "missing key": ({"model": "tiny-tagging"}, 422, "texts: field required"),
-    "unknown key": ({"model": "tiny-tagging", "texts": ["a"], "text": "a"}, 422, "extra inputs"),
+    "unknown key": (
+        {"model": "tiny-tagging", "texts": ["a"], "text": "a"},
+        422,
+        "text: extra inputs are not permitted",
+    ),
     "empty text": (
         {"model": "tiny-tagging", "texts": ["a", ""]},
         422,
@@ -62,6 +66,8 @@ REFUSED = {
     "a number": ({"model": "tiny-tagging", "texts": [1]}, 422, "texts.0"),
     "a string": ({"model": "tiny-tagging", "texts": "a"}, 422, "texts: input should be a valid list"),
     "too many": ({"model": "tiny-tagging", "texts": ["a"] * 1001}, 422, "texts: list should have at most 1000 items"),
+    "an empty word": ({"model": "tiny-tagging", "texts": [["a", ""]]}, 422, "texts.0.1: string should have at least 1"),
+    "too many words": ({"model": "tiny-tagging", "texts": ["a " * 30_000] * 2}, 422, "60000 words in this request"),
     "no object": ([1], 422, "body"),
 }
 
