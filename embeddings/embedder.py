@@ -8,6 +8,7 @@ from keras import ops
 from embeddings.bilm import BiLM
 from embeddings.characters import trim_padding
 from embeddings.compiled import compiled
+from embeddings.errors import InputError
 from embeddings.word_table import WordTable
 
 Sentence = Sequence[str]
@@ -68,6 +69,9 @@ class Embedder:
         Args:
             sentences: lists of words.
 
+        Raises:
+            InputError: a sentence is a text, not a list of words.
+
         Yields:
             For each sentence, in order, float32 of shape `[layers, words, 2 * projection]`; layer 0 is the token
             vector, twice.
@@ -90,6 +94,10 @@ class Embedder:
         read: list[Sentence] = []
         words = 0
         for sentence in sentences:
+            if isinstance(sentence, str):
+                raise InputError(
+                    f"expected lists of words, found the text {sentence[:40]!r}; split it into words first"
+                )
             read.append(sentence)
             words += len(sentence)
             if len(read) == most or (most_words and words >= most_words):

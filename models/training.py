@@ -64,20 +64,25 @@ def train_head(
     head.compile(keras.optimizers.Adam(settings.learning_rate, global_clipnorm=settings.clip_norm), jit_compile=False)
     targets = examples.numbered(labels)
     held_out.numbered(labels)
-    decisive = main_metric(task, labels)
-
-    best, best_score, best_epoch = head.get_weights(), -1.0, 0
+    epochs: list[Epoch] = []
     for number in range(1, settings.epochs + 1):
         began = time.perf_counter()
         losses = [head.train_on_batch(x, y) for _, x, y in batches(store, targets, settings.batch_size, random)]
         scores = score(task, held_out.targets, predict_labels(task, head, held_out_store, labels), labels)
-        on_epoch(Epoch(number, float(np.mean(losses)), scores, time.perf_counter() - began))
-        if scores[decisive] > best_score:
-            best, best_score, best_epoch = head.get_weights(), scores[decisive], number
-        elif number - best_epoch >= settings.patience:
+        epochs.append(Epoch(number, float(np.mean(losses)), scores, time.perf_counter() - began))
+        on_epoch(epochs[-1])
+        since = number - best_epoch(epochs, task, labels).number
+        if not since:
+            best = head.get_weights()
+        if since >= settings.patience:
             break
     head.set_weights(best)
     return head
+
+
+def best_epoch(epochs: Sequence[Epoch], task: Task, labels: Sequence[str]) -> Epoch:
+    """The epoch with the best validation score, the first of equals; its weights are the ones that training keeps."""
+    return max(epochs, key=lambda epoch: epoch.scores[main_metric(task, labels)])
 
 
 def predict_labels(task: Task, head: Head, store: Store, labels: Sequence[str], batch_size: int = 128) -> list:

@@ -16,6 +16,7 @@ from embeddings.errors import InputError, TelmoError
 
 # TensorFlow greets on standard error; a user's own setting wins.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 
 app = typer.Typer(
     name="telmo",
@@ -121,7 +122,7 @@ def train(config: Config, change: Changes = None) -> None:
     from pipeline.train import train_stage
 
     trained = train_stage(read, print_epoch)
-    print_scores(f"{read.name} on the test data", trained.scores)
+    print_scores(f"{read.name} on the test data (weights of epoch {trained.kept_epoch})", trained.scores)
     if trained.version:
         print(
             f"registered as models:/{read.name}@{read.tracking.alias}, version {trained.version}; run {trained.run_id}"

@@ -42,7 +42,7 @@ class Tracking(_Section):
     Args:
         experiment: that the run belongs to.
         register_model: whether the trained model is logged to MLflow and registered under the config's name.
-        alias: that the new version of the registered model gets.
+        alias: that the new version of the registered model gets, whatever the version before scored.
     """
 
     experiment: str = "telmo"
@@ -83,8 +83,8 @@ class Data(_Section):
         format: of the files, if their names do not tell.
         text, label: columns; by default `text` and `label`, for tagging `words` and `tags`.
         tokenizer: how a raw text becomes words.
-        limit: most examples of the training file, and a fifth of it of the others; drawn at random, always the same
-            ones.
+        limit: most examples of the training file; drawn at random, always the same ones.
+        held_out_limit: likewise of the validation and of the test file.
     """
 
     train: DataFile
@@ -96,6 +96,7 @@ class Data(_Section):
     tokenizer: TokenizerName = "spacy"
     encoding: str = "utf-8"
     limit: int | None = Field(None, ge=1)
+    held_out_limit: int | None = Field(None, ge=1)
 
 
 class Embedding(_Section):

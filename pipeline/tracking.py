@@ -71,7 +71,6 @@ def start_run(tracking: Tracking, name: str, config: BaseModel) -> Iterator[Run]
 def _mlflow() -> Any:
     """MLflow without its bars and greetings; a user's own settings win."""
     os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
-    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     import mlflow
 
     # Alembic tells every step of making a new database.

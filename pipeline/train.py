@@ -20,7 +20,7 @@ from models.examples import Examples
 from models.metrics import flat_labels, score
 from models.model_folder import save_model
 from models.options import Task
-from models.training import Epoch, predict_labels, train_head
+from models.training import Epoch, best_epoch, predict_labels, train_head
 from pipeline import plots
 from pipeline.checksums import checksum_of_sentences
 from pipeline.config import Data, TrainConfig
@@ -32,10 +32,12 @@ from serve.registry import log_model
 
 @dataclass(frozen=True)
 class Trained:
-    """A trained model: its folder, the scores on the test data, the MLflow run, and its version if it was
-    registered."""
+    """A trained model: its folder, the epoch whose weights it has, its scores on the test data, the MLflow run, and its
+    version if it was registered.
+    """
 
     folder: Path
+    kept_epoch: int
     scores: dict[str, float]
     run_id: str
     version: str | None
@@ -63,7 +65,10 @@ def train_stage(config: TrainConfig, on_epoch: Callable[[Epoch], None] = lambda 
         )
     for split in SPLITS[1:]:
         examples[split].numbered(labels)
-    with start_run(config.tracking, config.name, config) as run, _bilm_folder(config) as bilm_folder:
+    with (
+        start_run(config.tracking, f"{config.name} {config.embedding.weights} {config.seed}", config) as run,
+        _bilm_folder(config) as bilm_folder,
+    ):
         for split in SPLITS:
             data = examples[split]
             run.data_set(getattr(config.data, split), checksum_of_sentences(data.sentences, data.targets), split)
@@ -89,6 +94,10 @@ def train_stage(config: TrainConfig, on_epoch: Callable[[Epoch], None] = lambda 
                 log_epoch,
             )
             predicted = predict_labels(config.task, head, stores["test"], labels)
+        kept = best_epoch(epochs, config.task, labels)
+        run.metrics(
+            {"kept_epoch": kept.number} | {f"kept.validation.{name}": value for name, value in kept.scores.items()}
+        )
         gold = examples["test"].targets
         scores = score(config.task, gold, predicted, labels)
         run.metrics({f"test.{name}": value for name, value in scores.items()})
@@ -99,11 +108,11 @@ def train_stage(config: TrainConfig, on_epoch: Callable[[Epoch], None] = lambda 
         version = None
         if config.tracking.register_model:
             version = log_model(config.output, example, config.name, config.tracking.alias)
-    return Trained(config.output, scores, run.run_id, version)
+    return Trained(config.output, kept.number, scores, run.run_id, version)
 
 
 def read_split(config: TrainConfig, split: str) -> Examples:
-    """The examples of a split, drawn as `data.limit` says; always the same ones, whatever the config's seed.
+    """The examples of a split, drawn as the limits in `data` say; always the same ones, whatever the config's seed.
 
     Raises:
         InputError: the file cannot be read.
@@ -114,7 +123,7 @@ def read_split(config: TrainConfig, split: str) -> Examples:
 # A comparison trains on the same data many times.
 @lru_cache(maxsize=len(SPLITS))
 def _read_split(task: Task, data: Data, split: str) -> Examples:
-    limit = data.limit if data.limit is None or split == "train" else max(1, data.limit // 5)
+    limit = data.limit if split == "train" else data.held_out_limit
     path = data_file(getattr(data, split))
     return read_examples(path, task, data.text, data.label, data.tokenizer, data.encoding, data.format, limit)
 

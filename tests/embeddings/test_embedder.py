@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from embeddings import Embedder, load_bilm
+from embeddings.errors import InputError
 
 
 @pytest.fixture(scope="module")
@@ -87,6 +88,11 @@ def test_a_smaller_batch_leaves_the_other_rows_state(bilm):
     upper, lower = (Embedder(bilm, stateful=True) for _ in range(2))
     np.testing.assert_allclose(got[0], list(upper.embed([["a", "b"], ["d"], ["e"]]))[-1], atol=1e-6)
     np.testing.assert_allclose(got[1], list(lower.embed([["c"], ["f"]]))[-1], atol=1e-6)
+
+
+def test_a_text_in_place_of_its_words_is_refused(bilm):
+    with pytest.raises(InputError, match="expected lists of words, found the text 'a text'"):
+        next(Embedder(bilm).embed(["a text"]))
 
 
 def test_sentences_are_read_lazily(bilm):
