@@ -94,16 +94,15 @@ def train_stage(config: TrainConfig, on_epoch: Callable[[Epoch], None] = lambda 
                 log_epoch,
             )
             predicted = predict_labels(config.task, head, stores["test"], labels)
-        kept = best_epoch(epochs, config.task, labels)
-        run.metrics(
-            {"kept_epoch": kept.number} | {f"kept.validation.{name}": value for name, value in kept.scores.items()}
-        )
         gold = examples["test"].targets
         scores = score(config.task, gold, predicted, labels)
-        run.metrics({f"test.{name}": value for name, value in scores.items()})
         example = " ".join(examples["test"].sentences[0])
         description = Description(config.name, config.task, labels, config.data.tokenizer, config.head, scores, example)
         save_model(config.output, description, head, bilm_folder)
+        kept = best_epoch(epochs, config.task, labels)
+        run.metrics({f"test.{name}": value for name, value in scores.items()})
+        run.metrics({f"kept.validation.{name}": value for name, value in kept.scores.items()})
+        run.metrics({"kept_epoch": kept.number})
         _draw(run, epochs, gold, predicted, labels, list(map(float, head.encoder.elmo.layer_weights())))
         version = None
         if config.tracking.register_model:
