@@ -3,9 +3,10 @@
 import keras
 from keras import ops
 
-from embeddings.character_encoder import CharacterEncoder
 from embeddings.options import BiLMOptions
 from embeddings.recurrent import ProjectedLSTM
+from embeddings.spelling import Spelling, spelling_of
+from embeddings.token_encoder import TokenEncoder
 
 
 class LSTMStack(keras.layers.Layer):
@@ -56,13 +57,14 @@ class LSTMStack(keras.layers.Layer):
 
 
 class BiLM(keras.Model):
-    """A bidirectional language model over characters (Peters et al. 2018, "Deep contextualized word representations").
+    """A bidirectional language model (Peters et al. 2018, "Deep contextualized word representations").
 
     Args:
         options: sizes and switches.
+        spelling: how words become numbers; needed where it has dictionaries.
 
     Call arguments:
-        characters: int `[batch, time, characters]`, from `characters_of_words`; a word of zeros is padding. The
+        ids: int `[batch, time, width]`, numbers of words from `spelling.ids`; a word of zeros is padding. The
             sentences carry their frame words `<S>` and `</S>`.
 
     Returns:
@@ -70,34 +72,28 @@ class BiLM(keras.Model):
 
     Example:
         >>> bilm = BiLM(BiLMOptions(projection=16, cells=64, filters=((1, 8), (2, 8))))
-        >>> bilm(characters_of_words(["<S>", "Hello", "</S>"])[None]).shape
+        >>> bilm(bilm.spelling.ids(["<S>", "Hello", "</S>"])[None]).shape
         TensorShape([1, 3, 3, 32])
     """
 
-    def __init__(self, options: BiLMOptions, **kwargs):
+    def __init__(self, options: BiLMOptions, spelling: Spelling | None = None, **kwargs):
         super().__init__(**kwargs)
         self.options = options
+        self.spelling = spelling or spelling_of(options)
         # === Layers ===
-        self.token_encoder = CharacterEncoder(
-            options.filters,
-            options.character_dim,
-            options.highways,
-            options.projection,
-            options.activation,
-            name="token_encoder",
-        )
+        self.token_encoder = TokenEncoder(options, name="token_encoder")
         self.forward_stack = LSTMStack(options, go_backwards=False, name="forward")
         self.backward_stack = LSTMStack(options, go_backwards=True, name="backward")
-        self.token_encoder.build((None, options.max_characters))
+        self.token_encoder.build((None, self.spelling.width))
         self.forward_stack.build((None, None, options.projection))
         self.backward_stack.build((None, None, options.projection))
         self.built = True
 
-    def call(self, characters):
-        batch, time, width = ops.shape(characters)
-        vectors = self.token_encoder(ops.reshape(characters, (-1, width)))
+    def call(self, ids):
+        batch, time, width = ops.shape(ids)
+        vectors = self.token_encoder(ops.reshape(ids, (-1, width)))
         vectors = ops.reshape(vectors, (batch, time, self.options.projection))
-        mask = ops.any(characters > 0, axis=-1)
+        mask = ops.any(ids > 0, axis=-1)
         forward, _ = self.forward_stack(vectors, mask=mask)
         backward, _ = self.backward_stack(vectors, mask=mask)
         layers = [ops.concatenate([vectors, vectors], axis=-1)]
@@ -105,8 +101,15 @@ class BiLM(keras.Model):
         return ops.stack(layers, axis=1)
 
     def get_config(self):
-        return {"options": self.options.to_json(), "name": self.name}
+        spelling = self.spelling
+        return {
+            "options": self.options.to_json(),
+            "words": list(spelling.words),
+            "characters": list(spelling.characters),
+            "name": self.name,
+        }
 
     @classmethod
     def from_config(cls, config, custom_objects=None):
-        return cls(BiLMOptions.from_json(config["options"]), name=config["name"])
+        options = BiLMOptions.from_json(config["options"])
+        return cls(options, spelling_of(options, config["words"], config["characters"]), name=config["name"])

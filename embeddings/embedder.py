@@ -6,7 +6,6 @@ import numpy as np
 from keras import ops
 
 from embeddings.bilm import BiLM
-from embeddings.characters import trim_padding
 from embeddings.compiled import compiled
 from embeddings.errors import InputError
 from embeddings.word_table import WordTable
@@ -53,7 +52,7 @@ class Embedder:
         self.batch_words = batch_words
         self.steps = steps
         self.reset_state()
-        self._table = WordTable(bilm.options.max_characters)
+        self._table = WordTable(bilm.spelling)
         self._word_vectors = np.empty((0, bilm.options.projection), np.float32)
         self._encoded = 0
         self._encode = compiled(bilm.token_encoder)
@@ -133,9 +132,8 @@ class Embedder:
             grown[: self._encoded] = self._word_vectors[: self._encoded]
             self._word_vectors = grown
         for first in range(self._encoded, len(self._table), at_once):
-            characters = self._table.characters[first : first + at_once]
-            characters = trim_padding(characters, self.bilm.options.widest_filter).astype(np.int32)
-            self._word_vectors[first : first + len(characters)] = ops.convert_to_numpy(self._encode(characters))
+            ids = self.bilm.spelling.trim(self._table.ids[first : first + at_once]).astype(np.int32)
+            self._word_vectors[first : first + len(ids)] = ops.convert_to_numpy(self._encode(ids))
         self._encoded = len(self._table)
 
     def _embed_batch(self, rows: list[np.ndarray]) -> Iterator[np.ndarray]:

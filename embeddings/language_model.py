@@ -21,8 +21,8 @@ class LanguageModel(keras.Model):
 
     Call arguments:
         inputs: a dict of
-            `characters`: int `[unique words, characters]`, the distinct words of the window;
-            `forward`, `backward`: int `[batch, time]`, rows of `characters` in the order of the text; the forward
+            `words`: int `[unique words, width]`, the distinct words of the window, spelled for the biLM;
+            `forward`, `backward`: int `[batch, time]`, rows of `words` in the order of the text; the forward
                 windows of a batch row follow one another to the right, the backward windows to the left;
             `forward_next`, `backward_next`: int `[batch, time]`, the word to the right, or to the left, by its number
                 in the vocabulary.
@@ -66,7 +66,7 @@ class LanguageModel(keras.Model):
         return [variable for direction in self.carried for layer in direction for variable in layer]
 
     def call(self, inputs, training=False):
-        words = self.bilm.token_encoder(inputs["characters"])
+        words = self.bilm.token_encoder(inputs["words"])
         losses, states = [], []
         for direction, stack, state in zip(
             ("forward", "backward"), (self.bilm.forward_stack, self.bilm.backward_stack), self.carried, strict=True

@@ -98,5 +98,4 @@ def perplexity(
 
 
 def _windows(model: LanguageModel, vocabulary: Vocabulary, sentences: Sentences, steps: int):
-    options = model.bilm.options
-    return windows(sentences, vocabulary, model.batch_size, steps, options.max_characters, options.widest_filter)
+    return windows(sentences, vocabulary, model.batch_size, steps, model.bilm.spelling)

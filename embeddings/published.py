@@ -1,191 +1,197 @@
 """The published form of a biLM: `options.json` and an HDF5 file, as bilm-tf wrote and AllenNLP and simple_elmo read
-them.
+them; in a folder, in a zip archive of the NLPL repository, or two files named one by one.
 
-Every weight of the layers has one key in the file; `_keys` is the only place that knows which.
+Telmo's own biLM folders are of this form. What the others do not know of stands beside it: the softmax and the ELMo
+mix in the same HDF5 file, and the dictionaries of a biLM that reads by dictionaries in `dictionaries.json`.
 """
 
 import json
-from collections.abc import Iterator
-from dataclasses import dataclass
+import re
+from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import BinaryIO
 
 import h5py
 import numpy as np
 
+from embeddings.archive import LIMIT, Tree, reading
 from embeddings.errors import SourceError
 from embeddings.options import BiLMOptions
+from embeddings.spelling import Spelling, spelling_of
+from embeddings.stored import StoredBiLM
+from embeddings.weights import EXTRAS, Arrays, check_array, checked, parameters, weight_shapes
 
-if TYPE_CHECKING:
-    from embeddings.bilm import BiLM
-
-OPTIONS, WEIGHTS, VOCABULARY = "options.json", "weights.hdf5", "vocabulary.txt"
-SOFTMAX = ("softmax/W", "softmax/b")
-"""Where Telmo keeps the softmax of the language model, under bilm-tf's own names; other readers pass over it."""
+OPTIONS, WEIGHTS, VOCABULARY, DICTIONARIES = "options.json", "weights.hdf5", "vocabulary.txt", "dictionaries.json"
+_HDF5 = b"\x89HDF\r\n\x1a\n"
+_VOCABULARY = re.compile(r"vocab[\w-]*\.txt(\.gz)?")
 
 
-@dataclass(frozen=True)
-class PublishedFiles:
-    """The files of one biLM on disk."""
+class PublishedBiLM(StoredBiLM):
+    """A biLM as `options.json` and an HDF5 file.
 
-    options: Path
-    weights: Path
+    Args:
+        tree, options, weights: the files and the names of the two.
+    """
+
+    form = "bilm-tf files"
+
+    def __init__(self, tree: Tree, options: str, weights: str):
+        super().__init__(tree)
+        self.files = (options, weights)
+
+    @classmethod
+    def find(cls, tree: Tree) -> "PublishedBiLM | None":
+        """The biLM among the files of a tree, or None if no options are there.
+
+        Raises:
+            SourceError: there are options, but no weights, or several of one of them.
+        """
+        options = tree.named(OPTIONS)
+        if not options:
+            return None
+        if len(options) > 1:
+            raise SourceError(f"{tree.place}: expected one biLM, found the options {', '.join(options)}")
+        place = tree.within(options[0])
+        beside = [name for name in tree.names if tree.within(name) == place]
+        weights = [name for name in beside if _holds_bilm(tree, name)] or [
+            name for name in tree.names if _holds_bilm(tree, name)
+        ]
+        if len(weights) != 1:
+            found = ", ".join(weights) or "none"
+            raise SourceError(f"{tree.place}: expected one HDF5 file with the weights of a biLM, found {found}")
+        return cls(tree, options[0], weights[0])
+
+    @cached_property
+    def options(self) -> BiLMOptions:
+        name = self.files[0]
+        return BiLMOptions.from_json(self._json(name), self.tree.where(name))
+
+    def _json(self, name: str):
+        try:
+            return json.loads(self.tree.read(name))
+        except (ValueError, RecursionError) as error:
+            raise SourceError(f"{self.tree.where(name)}: not JSON ({error})") from None
+
+    def arrays(self) -> Arrays:
+        name = self.files[1]
+        with self.tree.open(name) as file:
+            return read_hdf5(file, self.options, self.tree.where(name))
+
+    @cached_property
+    def vocabulary(self) -> tuple[str, ...]:
+        place = self.tree.within(self.files[1])
+        found = [name for name in self.tree.names if _VOCABULARY.fullmatch(name.removeprefix(place))]
+        if not found:
+            return ()
+        try:
+            return tuple(line.strip() for line in self.tree.read(found[0]).decode().strip("\n").split("\n"))
+        except UnicodeDecodeError as error:
+            line = error.object[: error.start].count(b"\n") + 1
+            raise SourceError(f"{self.tree.where(found[0])} line {line}: not UTF-8") from None
 
     @property
-    def vocabulary(self) -> Path:
-        return self.weights.parent / VOCABULARY
+    def spelling(self) -> Spelling:
+        words, characters, where = self.vocabulary, (), self.tree.place or self.files[0]
+        try:
+            if self.options.inputs == "dictionaries":
+                name = self.tree.within(self.files[0]) + DICTIONARIES
+                where = self.tree.where(name)
+                if name not in self.tree.names:
+                    raise ValueError("missing; the biLM reads its words by these dictionaries")
+                values = self._json(name)
+                words, characters = values["words"], values["characters"]
+            return spelling_of(self.options, words, characters)
+        except (KeyError, TypeError, ValueError) as error:
+            raise SourceError(f"{where}: {error}") from None
 
 
-def find_files(folder: Path) -> PublishedFiles:
-    """The options and the weights in a folder.
+def _holds_bilm(tree: Tree, name: str) -> bool:
+    """Whether a file has a biLM's weights; a broken file counts if it is named as weights, to be refused by name
+    later."""
+    named = name.endswith(WEIGHTS)
+    if tree.head(name) != _HDF5:
+        return named
+    try:
+        with tree.open(name) as binary, h5py.File(binary) as file:
+            return named or ("RNN_0" in file and ("char_embed" in file or "embedding" in file))
+    except (OSError, RuntimeError, KeyError, ValueError):
+        return named
+
+
+def read_hdf5(binary: BinaryIO, options: BiLMOptions, where: str) -> Arrays:
+    """The weights in an HDF5 file, and the softmax and ELMo mix if they are there.
 
     Raises:
-        SourceError: the folder lacks one of them, or has several HDF5 files that hold a biLM.
+        SourceError: the file is no HDF5, or a key is missing, has another shape than the options ask for, or leads out
+            of the file.
     """
-    options = folder / OPTIONS
-    if not options.is_file():
-        raise SourceError(f"{folder}: no {OPTIONS} in this folder; expected a biLM ({OPTIONS} and an HDF5 file)")
-    weights = [path for path in sorted(folder.glob("*.hdf5")) if _holds_bilm(path)]
-    if len(weights) != 1:
-        found = ", ".join(path.name for path in weights) or "none"
-        raise SourceError(f"{folder}: expected one HDF5 file with the weights of a biLM, found {found}")
-    return PublishedFiles(options, weights[0])
-
-
-def _holds_bilm(path: Path) -> bool:
-    """Whether a file has a biLM's weights; a file that is no HDF5 counts if it is named as weights, to be refused by
-    name later."""
+    if 4 * parameters(options) > LIMIT:
+        raise SourceError(f"{where}: the options ask for {parameters(options):,} parameters; more than can be read")
+    arrays: Arrays = {}
     try:
-        with h5py.File(path) as file:
-            return "RNN_0" in file and ("char_embed" in file or "embedding" in file)
-    except OSError:
-        return path.name == WEIGHTS
+        with reading(where), h5py.File(binary) as file:
+            for key, shape in weight_shapes(options):
+                dataset = _dataset(file, key, where)
+                if dataset is None and options.layers == 1:
+                    # The name that bilm-tf's training gave to an only layer.
+                    dataset = _dataset(file, key.replace("MultiRNNCell/Cell0/", ""), where)
+                check_array(dataset, key, shape, where)
+                arrays[key] = _values(dataset, key, where)
+            for key in EXTRAS:
+                dataset = _dataset(file, key, where)
+                if dataset is not None and dataset.size <= LIMIT // 4:
+                    arrays[key] = _values(dataset, key, where)
+    except (RuntimeError, ValueError, KeyError, TypeError, AttributeError) as error:  # h5py's words for broken files
+        raise SourceError(f"{where}: broken HDF5 ({error})") from None
+    return checked(arrays, options, where)
 
 
-def read_options(path: Path) -> BiLMOptions:
-    """Read `options.json`.
-
-    Raises:
-        SourceError: the file is missing, is no JSON, or lacks a key.
-    """
-    try:
-        return BiLMOptions.from_json(json.loads(path.read_text("utf-8")), str(path))
-    except OSError as error:
-        raise SourceError(f"{path}: cannot be read ({error.strerror})") from None
-    except ValueError as error:
-        raise SourceError(f"{path}: not JSON ({error})") from None
-
-
-def read_weights(bilm: "BiLM", path: Path) -> None:
-    """Fill a biLM from an HDF5 file.
-
-    Raises:
-        SourceError: the file is no HDF5, or a key is missing or has another shape than the options ask for.
-    """
-    try:
-        with h5py.File(path) as file:
-            for key, variable, form in _keys(bilm):
-                variable.assign(form.read(_array(file, key, form.shape(variable.shape), path)))
-    except OSError as error:
-        raise SourceError(f"{path}: cannot be read as HDF5 ({error})") from None
-
-
-def read_softmax(path: Path) -> tuple[np.ndarray, np.ndarray] | None:
-    """The softmax's weights `[vocabulary, projection]` and bias `[vocabulary]`, or None where the file has none."""
-    with h5py.File(path) as file:
-        if SOFTMAX[0] not in file:
+def _dataset(file: h5py.File, key: str, where: str) -> h5py.Dataset | None:
+    """The array at a key, or None; a link to another place or file is refused."""
+    found: h5py.Group | h5py.Dataset = file
+    for part in key.split("/"):
+        if not isinstance(found, h5py.Group) or part not in found:
             return None
-        return file[SOFTMAX[0]][()], file[SOFTMAX[1]][()]
-
-
-def write_published(folder: Path, bilm: "BiLM", vocabulary: list[str], softmax: tuple[Any, Any] | None = None) -> None:
-    """Write a biLM into an existing folder as `options.json`, `weights.hdf5` and `vocabulary.txt`."""
-    (folder / OPTIONS).write_text(json.dumps(bilm.options.to_json(), indent=2) + "\n", "utf-8")
-    (folder / VOCABULARY).write_text("".join(f"{word}\n" for word in vocabulary), "utf-8")
-    with h5py.File(folder / WEIGHTS, "w") as file:
-        for key, variable, form in _keys(bilm):
-            file[key] = form.write(_numpy(variable))
-        for key, array in zip(SOFTMAX, softmax or (), strict=False):
-            file[key] = _numpy(array)
-
-
-def _numpy(array) -> np.ndarray:
-    import keras
-
-    return keras.ops.convert_to_numpy(array)
-
-
-@dataclass(frozen=True)
-class _Form:
-    """How a variable differs from its array in the file."""
-
-    leading_axis: bool = False  # a convolution is stored as [1, width, dim, count]
-    padding_row: bool = False  # row 0, padding, is not stored
-
-    def shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
-        if self.leading_axis:
-            return (1, *shape)
-        return (shape[0] - 1, *shape[1:]) if self.padding_row else tuple(shape)
-
-    def read(self, array: np.ndarray) -> np.ndarray:
-        if self.leading_axis:
-            return array[0]
-        return np.concatenate([np.zeros_like(array[:1]), array]) if self.padding_row else array
-
-    def write(self, array: np.ndarray) -> np.ndarray:
-        if self.leading_axis:
-            return array[None]
-        return array[1:] if self.padding_row else array
-
-
-_PLAIN = _Form()
-
-
-def _keys(bilm: "BiLM") -> Iterator[tuple[str, Any, _Form]]:
-    """Each key of the file with its variable and the form in which it is stored.
-
-    An LSTM's input and recurrent kernels are one array in the file; they come here as one `_Stacked`.
-    """
-    encoder = bilm.token_encoder
-    yield "char_embed", encoder.character_vectors, _Form(padding_row=True)
-    for k, convolution in enumerate(encoder.convolutions):
-        yield f"CNN/W_cnn_{k}", convolution.kernel, _Form(leading_axis=True)
-        yield f"CNN/b_cnn_{k}", convolution.bias, _PLAIN
-    for k, highway in enumerate(encoder.highways):
-        yield f"CNN_high_{k}/W_carry", highway.carry.kernel, _PLAIN
-        yield f"CNN_high_{k}/b_carry", highway.carry.bias, _PLAIN
-        yield f"CNN_high_{k}/W_transform", highway.transform.kernel, _PLAIN
-        yield f"CNN_high_{k}/b_transform", highway.transform.bias, _PLAIN
-    if encoder.project:
-        yield "CNN_proj/W_proj", encoder.project.kernel, _PLAIN
-        yield "CNN_proj/b_proj", encoder.project.bias, _PLAIN
-    for direction, stack in enumerate((bilm.forward_stack, bilm.backward_stack)):
-        for k, lstm in enumerate(stack.lstms):
-            cell = f"RNN_{direction}/RNN/MultiRNNCell/Cell{k}/LSTMCell"
-            yield f"{cell}/W_0", _Stacked(lstm.kernel, lstm.cell.recurrent_kernel), _PLAIN
-            yield f"{cell}/B", lstm.bias, _PLAIN
-            yield f"{cell}/W_P_0", lstm.cell.projection_kernel, _PLAIN
-
-
-class _Stacked:
-    """Two variables that the file keeps one above the other."""
-
-    def __init__(self, upper, lower):
-        self.upper, self.lower = upper, lower
-        self.shape = (upper.shape[0] + lower.shape[0], upper.shape[1])
-
-    def assign(self, array: np.ndarray) -> None:
-        self.upper.assign(array[: self.upper.shape[0]])
-        self.lower.assign(array[self.upper.shape[0] :])
-
-    def __array__(self, dtype=None, copy=None) -> np.ndarray:
-        return np.concatenate([_numpy(self.upper), _numpy(self.lower)])
-
-
-def _array(file: h5py.File, key: str, shape: tuple[int, ...], path: Path) -> np.ndarray:
-    found = file.get(key)
+        if not isinstance(found.get(part, getlink=True), h5py.HardLink):
+            raise SourceError(f"{where}: key '{key}' is a link; expected an array")
+        found = found[part]
     if not isinstance(found, h5py.Dataset):
-        raise SourceError(f"{path}: key '{key}' is missing")
-    if found.shape != shape:
-        raise SourceError(f"{path}: key '{key}' has shape {list(found.shape)}; the options ask for {list(shape)}")
-    return found[()].astype(np.float32)
+        return None
+    if found.is_virtual or found.external:
+        raise SourceError(f"{where}: key '{key}' is kept in another file; expected an array")
+    return found
+
+
+def _values(dataset: h5py.Dataset, key: str, where: str) -> np.ndarray:
+    try:
+        return dataset[()]
+    except (OSError, RuntimeError, ValueError, MemoryError) as error:
+        raise SourceError(f"{where}: key '{key}' cannot be read ({error})") from None
+
+
+def write_published(
+    folder: Path,
+    options: BiLMOptions,
+    arrays: Arrays,
+    vocabulary: Sequence[str] = (),
+    spelling: Spelling | None = None,
+) -> None:
+    """Write a biLM into an existing folder.
+
+    Args:
+        folder: gets `options.json`, `weights.hdf5`, and what there is of `vocabulary.txt` and `dictionaries.json`.
+        options: sizes and switches.
+        arrays: weights, softmax and mix by their names, such as `checked` gives.
+        vocabulary: words of the softmax or of the embedding.
+        spelling: needed where it has dictionaries.
+    """
+    (folder / OPTIONS).write_text(json.dumps(options.to_json(), indent=2) + "\n", "utf-8")
+    if vocabulary:
+        (folder / VOCABULARY).write_text("".join(f"{word}\n" for word in vocabulary), "utf-8")
+    if spelling and spelling.characters:
+        text = json.dumps({"characters": list(spelling.characters), "words": list(spelling.words)}, ensure_ascii=False)
+        (folder / DICTIONARIES).write_text(text + "\n", "utf-8")
+    with h5py.File(folder / WEIGHTS, "w") as file:
+        for key, array in arrays.items():
+            file[key] = array

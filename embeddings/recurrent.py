@@ -15,7 +15,7 @@ class ProjectedLSTMCell(keras.layers.Layer):
         c' = clip(sigmoid(f + 1) c + sigmoid(i) tanh(j))
         h' = clip((sigmoid(o) tanh(c')) P)
 
-    The gates stand in the order of the published weights.
+    The gates stand in the order of the published weights. Where p = c there is no P, and h' is not clipped.
     """
 
     def __init__(self, projection: int, cells: int, cell_clip: float | None, projection_clip: float | None, **kwargs):
@@ -29,17 +29,19 @@ class ProjectedLSTMCell(keras.layers.Layer):
         self.recurrent_kernel = self.add_weight(
             name="recurrent_kernel", shape=(self.projection, 4 * self.cells), initializer="glorot_uniform"
         )
-        self.projection_kernel = self.add_weight(
-            name="projection_kernel", shape=(self.cells, self.projection), initializer="glorot_uniform"
-        )
+        if self.projection != self.cells:
+            self.projection_kernel = self.add_weight(
+                name="projection_kernel", shape=(self.cells, self.projection), initializer="glorot_uniform"
+            )
 
     def call(self, gates, states):
         hidden, memory = states
         i, j, f, o = ops.split(gates + ops.matmul(hidden, self.recurrent_kernel), 4, axis=-1)
         memory = ops.sigmoid(f + 1.0) * memory + ops.sigmoid(i) * ops.tanh(j)
         memory = _clip(memory, self.cell_clip)
-        hidden = ops.matmul(ops.sigmoid(o) * ops.tanh(memory), self.projection_kernel)
-        hidden = _clip(hidden, self.projection_clip)
+        hidden = ops.sigmoid(o) * ops.tanh(memory)
+        if self.projection != self.cells:
+            hidden = _clip(ops.matmul(hidden, self.projection_kernel), self.projection_clip)
         return hidden, [hidden, memory]
 
 

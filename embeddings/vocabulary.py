@@ -8,8 +8,7 @@ import numpy as np
 
 from embeddings.characters import SENTENCE_BEGIN, SENTENCE_END
 from embeddings.errors import SourceError
-
-UNKNOWN = "<UNK>"
+from embeddings.spelling import UNKNOWN
 
 
 class Vocabulary:

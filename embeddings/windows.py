@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
-from embeddings.characters import trim_padding
+from embeddings.spelling import Spelling
 from embeddings.vocabulary import Vocabulary
 from embeddings.word_table import WordTable
 
@@ -14,8 +14,7 @@ def windows(
     vocabulary: Vocabulary,
     batch_size: int,
     steps: int,
-    max_characters: int,
-    widest_filter: int,
+    spelling: Spelling,
 ) -> Iterator[dict[str, np.ndarray]]:
     """Cut sentences into the batches that `LanguageModel` takes, in constant memory.
 
@@ -28,13 +27,13 @@ def windows(
         vocabulary: the words to predict.
         batch_size: streams.
         steps: words of a window.
-        max_characters, widest_filter: as in the biLM's options.
+        spelling: of the biLM.
 
     Yields:
         The dict that `LanguageModel` describes.
     """
     supply = iter(sentences)
-    table = WordTable(max_characters)
+    table = WordTable(spelling)
     numbers = np.empty(0, np.int32)
     streams: list[list[np.ndarray]] = [[np.empty((2, 0), np.int32)] for _ in range(batch_size)]
     held = np.zeros(batch_size, int)
@@ -58,7 +57,7 @@ def windows(
         inputs = inputs.reshape(2, batch_size, steps).astype(np.int32)
         following = numbers[taken[:, :, 1:]]
         yield {
-            "characters": trim_padding(table.characters[unique], widest_filter).astype(np.int32),
+            "words": spelling.trim(table.ids[unique]).astype(np.int32),
             "forward": inputs[0],
             "backward": inputs[1, :, ::-1],
             "forward_next": following[0],

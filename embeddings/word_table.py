@@ -5,31 +5,32 @@ from itertools import islice
 
 import numpy as np
 
-from embeddings.characters import SENTENCE_BEGIN, SENTENCE_END, characters_of_words
+from embeddings.characters import SENTENCE_BEGIN, SENTENCE_END
+from embeddings.spelling import Spelling
 
 
 class WordTable:
-    """Numbers words in the order in which they first appear and keeps their characters.
+    """Numbers words in the order in which they first appear and keeps their spelling.
 
     Row 0 is the begin of a sentence, row 1 its end. The table grows until `clear` is called, which the owner does
     when it has more than `capacity` rows (about 100 bytes a row, and what the owner keeps for it).
 
     Args:
-        max_characters: characters of a word.
+        spelling: of the biLM that reads the words.
         capacity: rows after which `full` is true.
 
     Attributes:
-        characters: int16 of shape `[len(table), max_characters]`.
+        ids: int of shape `[len(table), spelling.width]`.
     """
 
-    def __init__(self, max_characters: int, capacity: int = 500_000):
-        self.max_characters = max_characters
+    def __init__(self, spelling: Spelling, capacity: int = 500_000):
+        self.spelling = spelling
         self.capacity = capacity
         self.clear()
 
     def clear(self) -> None:
         self._row_of_word = _Numbering()
-        self._characters = np.empty((1024, self.max_characters), np.int16)
+        self._ids = np.empty((0, self.spelling.width), np.int16)
         self.rows([SENTENCE_BEGIN, SENTENCE_END])
 
     def __len__(self) -> int:
@@ -40,8 +41,8 @@ class WordTable:
         return len(self) > self.capacity
 
     @property
-    def characters(self) -> np.ndarray:
-        return self._characters[: len(self)]
+    def ids(self) -> np.ndarray:
+        return self._ids[: len(self)]
 
     def words(self) -> list[str]:
         """The words of all rows, in order."""
@@ -60,12 +61,13 @@ class WordTable:
         return np.concatenate([[0], self.rows(words), [1]]).astype(np.int32)
 
     def _spell(self, first: int) -> None:
-        if len(self) > len(self._characters):
-            grown = np.empty((2 * len(self), self.max_characters), np.int16)
-            grown[:first] = self._characters[:first]
-            self._characters = grown
         new = list(islice(reversed(self._row_of_word), len(self) - first))[::-1]
-        self._characters[first : len(self)] = characters_of_words(new, self.max_characters)
+        ids = self.spelling.ids(new)
+        if len(self) > len(self._ids):
+            grown = np.empty((max(1024, 2 * len(self)), self.spelling.width), ids.dtype)
+            grown[:first] = self._ids[:first]
+            self._ids = grown
+        self._ids[first : len(self)] = ids
 
 
 class _Numbering(dict[str, int]):

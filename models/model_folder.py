@@ -6,15 +6,13 @@ bilm/               options.json, weights.hdf5, vocabulary.txt
 """
 
 import json
-import shutil
 from dataclasses import asdict
 from pathlib import Path
 
 from embeddings.atomic import atomic_folder
 from embeddings.embedder import Embedder
 from embeddings.errors import ModelError
-from embeddings.published import OPTIONS, VOCABULARY, WEIGHTS
-from embeddings.source import find_source, load_bilm
+from embeddings.source import copy_bilm, load_bilm
 from models.description import DESCRIPTION, FORMAT, Description, read_description
 from models.training import Head, build_head
 
@@ -27,12 +25,9 @@ def save_model(folder: Path, description: Description, head: Head, bilm_folder: 
     Raises:
         OutputError: the folder cannot be written.
     """
-    source = find_source(bilm_folder)
     with atomic_folder(folder, DESCRIPTION) as temporary:
         (temporary / BILM).mkdir()
-        for file, name in ((source.options, OPTIONS), (source.weights, WEIGHTS), (source.vocabulary, VOCABULARY)):
-            if file.is_file():
-                shutil.copyfile(file, temporary / BILM / name)
+        copy_bilm(bilm_folder, temporary / BILM)
         head.save_weights(temporary / HEAD_WEIGHTS)
         text = json.dumps({"format": FORMAT} | asdict(description), indent=2, ensure_ascii=False)
         (temporary / DESCRIPTION).write_text(text + "\n", "utf-8")

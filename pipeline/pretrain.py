@@ -4,11 +4,15 @@ from collections.abc import Callable, Iterator
 from itertools import chain, repeat
 from pathlib import Path
 
+from keras import ops
+
 from embeddings.atomic import atomic_folder, check_folder
 from embeddings.errors import InputError
 from embeddings.pretraining import Progress, perplexity, pretrain
 from embeddings.published import OPTIONS, write_published
+from embeddings.spelling import Bytes
 from embeddings.vocabulary import Vocabulary
+from embeddings.weights import SOFTMAX, arrays_of
 from embeddings.windows import windows
 from pipeline.checksums import checksum_of_file
 from pipeline.config import PretrainConfig
@@ -38,8 +42,9 @@ def pretrain_stage(
     settings, bilm = config.training, config.bilm
     # Read to its end before the training, so that a bad byte or too little text is not found after it.
     held_out = Vocabulary.build(_sentences(validation, config), config.vocabulary)
-    sizes = settings.batch_size, settings.steps, bilm.max_characters, bilm.widest_filter
-    if next(windows(_sentences(validation, config), held_out, *sizes), None) is None:
+    sizes = settings.batch_size, settings.steps
+    spelling = Bytes(bilm.max_characters, bilm.widest_filter)
+    if next(windows(_sentences(validation, config), held_out, *sizes, spelling), None) is None:
         raise InputError(f"{validation}: does not fill a batch of {settings.batch_size} x {settings.steps} words")
     words = 0
 
@@ -66,7 +71,8 @@ def pretrain_stage(
         text = chain.from_iterable(_sentences(train, config) for _ in repeat(None))
         model = pretrain(config.bilm, vocabulary, text, batches, settings, report_and_log)
         with atomic_folder(config.output, OPTIONS) as folder:
-            write_published(folder, model.bilm, vocabulary.words, (model.softmax, model.softmax_bias))
+            softmax = zip(SOFTMAX, map(ops.convert_to_numpy, (model.softmax, model.softmax_bias)), strict=True)
+            write_published(folder, config.bilm, arrays_of(model.bilm) | dict(softmax), vocabulary.words)
         forward, backward = perplexity(model, vocabulary, _sentences(validation, config), settings.steps)
         scores = {"forward_perplexity": forward, "backward_perplexity": backward}
         run.metrics(scores)

@@ -14,7 +14,7 @@ from embeddings.errors import InputError
 from embeddings.published import write_published
 from embeddings.source import checksum, find_source, load_bilm, random_bilm
 from embeddings.store import Store
-from embeddings.vocabulary import Vocabulary
+from embeddings.weights import arrays_of
 from models.description import DESCRIPTION, Description
 from models.examples import Examples
 from models.metrics import flat_labels, score
@@ -135,9 +135,8 @@ def _bilm_folder(config: TrainConfig) -> Iterator[Path]:
         yield source
         return
     with TemporaryDirectory() as folder:
-        vocabulary = find_source(source).vocabulary
-        words = Vocabulary.read(vocabulary).words if vocabulary.is_file() else []
-        write_published(Path(folder), random_bilm(source, config.seed), words)
+        stored, bilm = find_source(source), random_bilm(source, config.seed)
+        write_published(Path(folder), stored.options, arrays_of(bilm), stored.vocabulary, stored.spelling)
         yield Path(folder)
 
 

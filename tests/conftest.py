@@ -45,10 +45,11 @@ def tiny_bilm_folder(tiny_options, tmp_path_factory):
 
     from embeddings.bilm import BiLM
     from embeddings.published import write_published
+    from embeddings.weights import arrays_of
 
     keras.utils.set_random_seed(5)
     folder = tmp_path_factory.mktemp("bilm")
-    write_published(folder, BiLM(tiny_options), ["<S>", "</S>", "<UNK>", "the"])
+    write_published(folder, tiny_options, arrays_of(BiLM(tiny_options)), ["<S>", "</S>", "<UNK>", "the"])
     return folder
 
 

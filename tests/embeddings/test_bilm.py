@@ -9,7 +9,11 @@ from embeddings.bilm import BiLM
 from embeddings.characters import characters_of_words
 from embeddings.embedder import Embedder
 from embeddings.published import WEIGHTS, write_published
+from embeddings.source import load_bilm
+from embeddings.spelling import spelling_of
+from embeddings.weights import arrays_of
 
+VOCABULARY = ["<S>", "</S>", "<UNK>", "The", "cat", "sat", "Привет", "😀"]
 SENTENCES = [["The", "cat", "sat", "."], ["Привет"], ["a" * 70, "😀", "!"]]
 VARIANTS = {
     "as published": {},
@@ -22,6 +26,8 @@ VARIANTS = {
     "no skip connections": {"skip_connections": False},
     "as many filters as units": {"filters": ((1, 1), (2, 3))},
     "short words": {"max_characters": 8},
+    "no projection of the state": {"cells": 4},
+    "words": {"inputs": "words", "words": len(VOCABULARY), "word_dim": 4, "filters": ()},
 }
 
 
@@ -29,12 +35,12 @@ VARIANTS = {
 def test_layers_are_those_of_the_equations(change, tiny_options, tmp_path):
     options = dataclasses.replace(tiny_options, **change)
     keras.utils.set_random_seed(1)
-    bilm = BiLM(options)
+    bilm = BiLM(options, spelling_of(options, VOCABULARY))
     for variable in bilm.trainable_variables:
         variable.assign(keras.random.normal(variable.shape, stddev=0.5))
-    write_published(tmp_path, bilm, ["<S>", "</S>", "<UNK>"])
-    for sentence, vectors in zip(SENTENCES, Embedder(bilm).embed(SENTENCES), strict=True):
-        expected = numpy_bilm.layers(sentence, tmp_path / WEIGHTS, options.to_json())
+    write_published(tmp_path, options, arrays_of(bilm), VOCABULARY)
+    for sentence, vectors in zip(SENTENCES, Embedder(load_bilm(tmp_path)).embed(SENTENCES), strict=True):
+        expected = numpy_bilm.layers(sentence, tmp_path / WEIGHTS, options.to_json(), VOCABULARY)
         np.testing.assert_allclose(vectors, expected, atol=1e-5)
 
 

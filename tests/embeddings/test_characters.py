@@ -3,6 +3,7 @@ import pytest
 from reference.numpy_bilm import character_ids
 
 from embeddings.characters import characters_of_words, trim_padding
+from embeddings.spelling import Bytes
 from embeddings.word_table import WordTable
 
 WORDS = ["a", "Привет", "😀", "x" * 80, "", "<S>", "</S>", "é" * 30]
@@ -30,16 +31,16 @@ def test_trimming_keeps_every_distinct_window():
 
 
 def test_words_are_numbered_once_in_the_order_of_appearance():
-    table = WordTable(max_characters=12)
+    table = WordTable(Bytes(12, 3))
     assert table.framed_rows(["b", "a", "b"]).tolist() == [0, 2, 3, 2, 1]
     assert table.words() == ["<S>", "</S>", "b", "a"]
     many = [f"w{k}" for k in range(3000)]
     assert table.rows(many).tolist() == list(range(4, 3004))
-    np.testing.assert_array_equal(table.characters, characters_of_words(["<S>", "</S>", "b", "a", *many], 12))
+    np.testing.assert_array_equal(table.ids, characters_of_words(["<S>", "</S>", "b", "a", *many], 12))
 
 
 def test_a_cleared_table_begins_again():
-    table = WordTable(max_characters=12, capacity=3)
+    table = WordTable(Bytes(12, 3), capacity=3)
     table.rows(["a", "b"])
     assert table.full
     table.clear()

@@ -9,6 +9,7 @@ from embeddings.errors import InputError, SourceError
 from embeddings.language_model import LanguageModel
 from embeddings.pretraining import perplexity, pretrain
 from embeddings.settings import PretrainingSettings
+from embeddings.spelling import Bytes
 from embeddings.vocabulary import Vocabulary
 from embeddings.windows import windows
 
@@ -47,17 +48,15 @@ def test_the_seed_decides(tiny_options):
 def test_the_state_is_carried_from_window_to_window(tiny_options):
     """Losses in windows of 5 are those of one window over the whole stream."""
     model, _ = train(tiny_options, 20)
-    whole = next(windows(SENTENCES, VOCABULARY, 4, 40, 50, 3))
+    whole = next(windows(SENTENCES, VOCABULARY, 4, 40, Bytes(50, 3)))
     model.reset_state()
     forward, backward = model.predict_on_batch(whole)
     model.reset_state()
     for first in range(0, 40, 5):
         left, right = slice(first, first + 5), slice(35 - first, 40 - first)
-        window = {"characters": whole["characters"]}
+        window = {"words": whole["words"]}
         window |= {
-            name: whole[name][:, left if name.startswith("forward") else right]
-            for name in whole
-            if name != "characters"
+            name: whole[name][:, left if name.startswith("forward") else right] for name in whole if name != "words"
         }
         piece = model.predict_on_batch(window)
         np.testing.assert_allclose(piece[0], forward[:, left], atol=1e-5)
@@ -67,7 +66,7 @@ def test_the_state_is_carried_from_window_to_window(tiny_options):
 def test_perplexity_is_the_exponential_of_the_mean_loss_and_leaves_the_state_alone(tiny_options):
     model, _ = train(tiny_options, 5)
     model.reset_state()
-    losses = [model.predict_on_batch(x) for x in windows(SENTENCES, VOCABULARY, 4, 5, 50, 3)]
+    losses = [model.predict_on_batch(x) for x in windows(SENTENCES, VOCABULARY, 4, 5, Bytes(50, 3))]
     expected = np.exp(np.mean(losses, axis=(0, 2, 3)))
     np.testing.assert_allclose(perplexity(model, VOCABULARY, SENTENCES, steps=5), expected, rtol=1e-5)
     assert all(not np.any(variable.numpy()) for variable in model._carried_variables())

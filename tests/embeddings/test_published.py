@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import shutil
 
@@ -6,9 +7,11 @@ import numpy as np
 import pytest
 
 from embeddings import load_bilm
+from embeddings.bilm import BiLM
 from embeddings.errors import SourceError
-from embeddings.published import read_softmax, write_published
-from embeddings.source import checksum, random_bilm
+from embeddings.published import write_published
+from embeddings.source import checksum, copy_bilm, find_source, random_bilm
+from embeddings.weights import EXTRAS, arrays_of
 
 
 @pytest.fixture
@@ -24,7 +27,7 @@ def arrays(path):
 
 
 def test_a_published_file_survives_reading_and_writing_bit_by_bit(shared, tmp_path):
-    write_published(tmp_path, load_bilm(shared / "fixtures/bilm"), [])
+    copy_bilm(shared / "fixtures/bilm", tmp_path)
     original, written = arrays(shared / "fixtures/bilm/lm_weights.hdf5"), arrays(tmp_path / "weights.hdf5")
     assert original.keys() == written.keys()
     for key in original:
@@ -37,14 +40,27 @@ def test_a_folder_and_the_pair_of_its_files_give_the_same(folder):
         np.testing.assert_array_equal(one, other)
 
 
-def test_the_softmax_travels_with_the_weights(folder, random):
-    bilm = load_bilm(folder)
-    assert read_softmax(folder / "weights.hdf5") is None
-    kernel, bias = random.normal(size=(7, 4)).astype("f4"), random.normal(size=7).astype("f4")
-    write_published(folder, bilm, list("abcdefg"), (kernel, bias))
-    got = read_softmax(folder / "weights.hdf5")
-    np.testing.assert_array_equal(got[0], kernel)
-    np.testing.assert_array_equal(got[1], bias)
+def test_softmax_and_mix_travel_with_the_weights(folder, random, tmp_path):
+    stored = find_source(folder)
+    assert not any(key in stored.arrays() for key in EXTRAS)
+    shapes = {"softmax/W": (7, 4), "softmax/b": 7, "aggregation/weights": 3, "aggregation/scaling": ()}
+    extras = {key: np.float32(random.normal(size=shape)) for key, shape in shapes.items()}
+    write_published(folder, stored.options, stored.arrays() | extras, list("abcdefg"))
+    got = find_source(folder)
+    assert got.vocabulary == tuple("abcdefg")
+    for key, value in extras.items():
+        np.testing.assert_array_equal(got.arrays()[key], value)
+
+
+def test_the_only_layer_may_have_the_name_that_training_gave_it(folder, tiny_options):
+    options = dataclasses.replace(tiny_options, layers=1)
+    bilm = BiLM(options)
+    write_published(folder, options, arrays_of(bilm))
+    with h5py.File(folder / "weights.hdf5", "a") as file:
+        for direction in ("RNN_0", "RNN_1"):
+            file.move(f"{direction}/RNN/MultiRNNCell/Cell0/LSTMCell", f"{direction}/RNN/LSTMCell")
+    for one, other in zip(load_bilm(folder).get_weights(), bilm.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
 
 
 def test_a_random_biLM_has_the_sizes_of_its_source_and_its_seed_decides(folder):
@@ -80,7 +96,7 @@ def change_options(folder, change):
 
 DAMAGE = {
     "no such folder": (shutil.rmtree, "does not exist"),
-    "no options": (lambda folder: (folder / "options.json").unlink(), "no options.json"),
+    "no options": (lambda folder: (folder / "options.json").unlink(), "no biLM"),
     "no weights": (lambda folder: (folder / "weights.hdf5").unlink(), "found none"),
     "two weights": (
         lambda folder: shutil.copy(folder / "weights.hdf5", folder / "more.hdf5"),
@@ -88,15 +104,18 @@ DAMAGE = {
     ),
     "missing key": (damage_key, "key 'CNN_proj/W_proj' is missing"),
     "wrong shape": (damage_shape, r"'CNN_proj/b_proj' has shape \[3\]; the options ask for \[4\]"),
-    "no HDF5": (lambda folder: (folder / "weights.hdf5").write_text("no"), "weights.hdf5: cannot be read as HDF5"),
+    "no HDF5": (lambda folder: (folder / "weights.hdf5").write_text("no"), "weights.hdf5: cannot be read"),
     "no JSON": (lambda folder: (folder / "options.json").write_text("{"), "options.json: not JSON"),
-    "no LSTM": (lambda folder: change_options(folder, lambda o: o.pop("lstm")), "key 'lstm' is missing"),
-    "words only": (lambda folder: change_options(folder, lambda o: o.pop("char_cnn")), "no key 'char_cnn'"),
+    "no LSTM": (lambda folder: change_options(folder, lambda o: o.pop("lstm")), "no key 'lstm'"),
+    "words only": (
+        lambda folder: change_options(folder, lambda o: o.pop("char_cnn")),
+        "key 'n_tokens_vocab' is missing",
+    ),
     "activation": (
         lambda folder: change_options(folder, lambda o: o["char_cnn"].update(activation="elu")),
         "activation 'elu'",
     ),
-    "a list": (lambda folder: (folder / "options.json").write_text("[]"), "not the options of a biLM"),
+    "a list": (lambda folder: (folder / "options.json").write_text("[]"), "expected the options of a biLM"),
 }
 
 

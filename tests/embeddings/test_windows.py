@@ -3,6 +3,7 @@ import itertools
 import numpy as np
 
 from embeddings.characters import characters_of_words, trim_padding
+from embeddings.spelling import Bytes
 from embeddings.vocabulary import Vocabulary
 from embeddings.windows import windows
 
@@ -18,8 +19,8 @@ def streams(batch_size, steps):
         for row in characters_of_words([word]).tolist()
     }
     rows = [{name: [] for name in ("forward", "backward", "forward_next", "backward_next")} for _ in range(batch_size)]
-    for window in windows(SENTENCES, VOCABULARY, batch_size, steps, 50, 3):
-        full = np.pad(window["characters"], ((0, 0), (0, 50 - window["characters"].shape[1])), constant_values=261)
+    for window in windows(SENTENCES, VOCABULARY, batch_size, steps, Bytes(50, 3)):
+        full = np.pad(window["words"], ((0, 0), (0, 50 - window["words"].shape[1])), constant_values=261)
         words = [spelled[tuple(row)] for row in full.tolist()]
         for k, row in enumerate(rows):
             row["forward"] += [words[i] for i in window["forward"][k]]
@@ -57,6 +58,6 @@ def test_a_full_table_of_words_does_not_change_the_windows(monkeypatch):
 
 
 def test_the_characters_are_trimmed():
-    window = next(windows(SENTENCES, VOCABULARY, 2, 5, 50, 3))
-    np.testing.assert_array_equal(window["characters"], trim_padding(window["characters"], 3))
-    assert window["characters"].shape[1] < 15
+    window = next(windows(SENTENCES, VOCABULARY, 2, 5, Bytes(50, 3)))
+    np.testing.assert_array_equal(window["words"], trim_padding(window["words"], 3))
+    assert window["words"].shape[1] < 15

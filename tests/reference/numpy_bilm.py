@@ -46,16 +46,23 @@ def lstm(inputs, cell, options, state=None):
     for x in inputs:
         i, j, f, o = np.split(np.concatenate([x, h]) @ cell["W_0"][()] + cell["B"][()], 4)
         c = clip(sigmoid(f + 1) * c + sigmoid(i) * np.tanh(j), sizes["cell_clip"])
-        h = clip((sigmoid(o) * np.tanh(c)) @ cell["W_P_0"][()], sizes["proj_clip"])
+        h = sigmoid(o) * np.tanh(c)
+        if "W_P_0" in cell:
+            h = clip(h @ cell["W_P_0"][()], sizes["proj_clip"])
         outputs.append(h)
     return np.array(outputs)
 
 
-def layers(words, weights, options):
+def layers(words, weights, options, vocabulary=()):
     """The layers `[layers + 1, words, 2 * projection]` of a sentence, its frame included in the reading and left out
     of the result."""
     with h5py.File(weights) as file:
-        tokens = np.array([token_vector(word, file, options) for word in ["<S>", *words, "</S>"]])
+        framed = ["<S>", *words, "</S>"]
+        if "char_cnn" in options:
+            tokens = np.array([token_vector(word, file, options) for word in framed])
+        else:
+            known = [word if word in vocabulary else "<UNK>" for word in framed]
+            tokens = np.array([file["embedding"][vocabulary.index(word)] for word in known])
         result = [np.concatenate([tokens, tokens], axis=1)]
         forward = backward = tokens
         for k in range(options["lstm"]["n_layers"]):

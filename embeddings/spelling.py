@@ -1,0 +1,134 @@
+"""How words become the numbers that a biLM reads: one row of integers a word, 0 left to mean "no word here"."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+
+import numpy as np
+
+from embeddings.characters import SENTENCE_BEGIN, SENTENCE_END, characters_of_words, trim_padding
+from embeddings.options import BiLMOptions
+
+UNKNOWN = "<UNK>"
+
+
+class Spelling(ABC):
+    """Turns words into rows of numbers.
+
+    Attributes:
+        width: numbers of a word.
+        words, characters: of its dictionaries, in the order of their numbers; empty where it has none.
+    """
+
+    width: int
+    words: Sequence[str] = ()
+    characters: Sequence[str] = ()
+
+    @abstractmethod
+    def ids(self, words: Sequence[str]) -> np.ndarray:
+        """Numbers of words, `[words, width]`; `<S>` and `</S>` stand for the frame of a sentence."""
+
+    def trim(self, ids: np.ndarray) -> np.ndarray:
+        """The same words with the columns left out that cannot change what a biLM makes of them."""
+        return ids
+
+
+class Bytes(Spelling):
+    """UTF-8 bytes between boundary marks, as all biLMs of bilm-tf, AllenNLP and TF-Hub read them.
+
+    Args:
+        max_characters: of a word, its two marks included.
+        widest_filter: of the character convolutions.
+    """
+
+    def __init__(self, max_characters: int, widest_filter: int):
+        self.width, self.widest_filter = max_characters, widest_filter
+
+    def ids(self, words: Sequence[str]) -> np.ndarray:
+        return characters_of_words(words, self.width)
+
+    def trim(self, ids: np.ndarray) -> np.ndarray:
+        return trim_padding(ids, self.widest_filter)
+
+
+class Words(Spelling):
+    """A word's number in a vocabulary; words outside it are `<UNK>` (bilm-tf, `TokenBatcher`).
+
+    Args:
+        vocabulary: words in the order of the embedding's rows.
+    """
+
+    width = 1
+
+    def __init__(self, vocabulary: Sequence[str]):
+        self.words = list(vocabulary)
+        self._id = {word: k for k, word in enumerate(vocabulary, 1)}
+        self._unknown = self._id[UNKNOWN]
+
+    def ids(self, words: Sequence[str]) -> np.ndarray:
+        return np.fromiter((self._id.get(word, self._unknown) for word in words), np.int32, len(words))[:, None]
+
+
+class Dictionaries(Spelling):
+    """The characters of a word, and if there is a dictionary of words first the word's number in it, as
+    ELMoForManyLangs reads them (Che et al. 2018).
+
+    Args:
+        characters: of the character dictionary in the order of their numbers, among them `<bos>`, `<eos>`, `<bow>`,
+            `<eow>`, `<oov>` and `<pad>`.
+        words: likewise, among them `<bos>`, `<eos>`, `<oov>` and `<pad>`; or nothing.
+        max_characters: of a word, its two marks included; what is longer is cut, before it is looked up too.
+    """
+
+    def __init__(self, characters: Sequence[str], words: Sequence[str], max_characters: int):
+        self.max_characters = max_characters
+        self.characters, self.words = list(characters), list(words)
+        self._character = {character: k for k, character in enumerate(characters, 1)}
+        self._word = {word: k for k, word in enumerate(words, 1)}
+        self._first = 1 if words else 0
+        self.width = self._first + max_characters
+
+    def ids(self, words: Sequence[str]) -> np.ndarray:
+        ids = np.full((len(words), self.width), self._character["<pad>"], np.int32)
+        unknown = self._character["<oov>"]
+        for row, word in zip(ids, words, strict=True):
+            frame = {SENTENCE_BEGIN: "<bos>", SENTENCE_END: "<eos>"}.get(word, word)
+            framed = frame in ("<bos>", "<eos>")
+            cut = frame if framed else word[: self.max_characters - 2]
+            spelled = [frame] if framed else cut
+            if self._first:
+                row[0] = self._word.get(cut, self._word["<oov>"])
+            # The reference's begin and end marks are swapped, and its models were trained so.
+            marked = ["<eow>", *spelled, "<bow>"]
+            row[self._first : self._first + len(marked)] = [self._character.get(part, unknown) for part in marked]
+        return ids
+
+
+def spelling_of(options: BiLMOptions, words: Sequence[str] = (), characters: Sequence[str] = ()) -> Spelling:
+    """The spelling that a biLM of these options needs.
+
+    Args:
+        options: of the biLM.
+        words, characters: its dictionaries, in the order of their numbers.
+
+    Raises:
+        ValueError: a dictionary is missing, or lacks an entry.
+    """
+    if options.inputs == "characters":
+        return Bytes(options.max_characters, options.widest_filter)
+    if len(words) != options.words:
+        raise ValueError(f"the biLM reads {options.words} words by their number, found a vocabulary of {len(words)}")
+    if options.inputs == "words":
+        _expect(words, UNKNOWN)
+        return Words(words)
+    if len(characters) != options.characters:
+        raise ValueError(f"the biLM reads {options.characters} characters, found a dictionary of {len(characters)}")
+    _expect(characters, "<oov>", "<pad>", "<bow>", "<eow>", "<bos>", "<eos>")
+    if words:
+        _expect(words, "<oov>")
+    return Dictionaries(characters, words, options.max_characters)
+
+
+def _expect(dictionary: Sequence[str], *entries: str) -> None:
+    missing = [entry for entry in entries if entry not in dictionary]
+    if missing:
+        raise ValueError(f"no entry {', '.join(missing)} in the dictionary")

@@ -1,0 +1,181 @@
+"""The weights of a biLM as named arrays: the names and shapes that bilm-tf gave them in its HDF5 files.
+
+Every reader of a format hands over such arrays and every writer takes them; nobody but `_variables` here knows which
+variable of the layers an array belongs to.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from embeddings.errors import SourceError
+from embeddings.options import BiLMOptions
+
+if TYPE_CHECKING:
+    from embeddings.bilm import BiLM
+
+Arrays = dict[str, np.ndarray]
+
+SOFTMAX = ("softmax/W", "softmax/b")
+"""`[words, projection]` and `[words]`: the softmax of the language model."""
+
+MIX = ("aggregation/weights", "aggregation/scaling")
+"""`[layers + 1]` before the softmax, and `[]`: the ELMo mix that came with a biLM."""
+
+EXTRAS = SOFTMAX + MIX
+"""What a biLM may bring beside its own weights, under the names of bilm-tf and of TF-Hub's module."""
+
+
+def cell_key(direction: int, layer: int) -> str:
+    """Where an LSTM's weights stand; direction 0 is forward."""
+    return f"RNN_{direction}/RNN/MultiRNNCell/Cell{layer}/LSTMCell"
+
+
+def weight_shapes(options: BiLMOptions) -> Iterator[tuple[str, tuple[int, ...]]]:
+    """The name and the shape of every weight that a biLM of these options has."""
+    if options.words:
+        yield "embedding", (options.words, options.word_dim)
+    if options.spelled:
+        yield "char_embed", (options.characters, options.character_dim)
+        for k, (width, count) in enumerate(options.filters):
+            yield f"CNN/W_cnn_{k}", (1, width, options.character_dim, count)
+            yield f"CNN/b_cnn_{k}", (count,)
+        for k in range(options.highways):
+            for gate in ("carry", "transform"):
+                yield f"CNN_high_{k}/W_{gate}", (options.features, options.features)
+                yield f"CNN_high_{k}/b_{gate}", (options.features,)
+    if options.projects_tokens:
+        yield "CNN_proj/W_proj", (options.word_dim + options.features, options.projection)
+        yield "CNN_proj/b_proj", (options.projection,)
+    for direction in (0, 1):
+        for k in range(options.layers):
+            cell = cell_key(direction, k)
+            yield f"{cell}/W_0", (2 * options.projection, 4 * options.cells)
+            yield f"{cell}/B", (4 * options.cells,)
+            if options.projects_state:
+                yield f"{cell}/W_P_0", (options.cells, options.projection)
+
+
+def parameters(options: BiLMOptions) -> int:
+    """How many numbers a biLM learns, its softmax left out."""
+    return sum(int(np.prod(shape, dtype=np.int64)) for _, shape in weight_shapes(options))
+
+
+def check_array(array: Any, key: str, shape: tuple[int, ...], where: str) -> None:
+    """Whether something with a shape and a type is the weight that the options ask for.
+
+    Raises:
+        SourceError: it is missing, or has another shape or type.
+    """
+    if array is None:
+        raise SourceError(f"{where}: key '{key}' is missing")
+    if tuple(array.shape) != shape:
+        raise SourceError(f"{where}: key '{key}' has shape {list(array.shape)}; the options ask for {list(shape)}")
+    if array.dtype.kind != "f":
+        raise SourceError(f"{where}: key '{key}' holds {array.dtype}; expected floating point numbers")
+
+
+def checked(arrays: Mapping[str, np.ndarray], options: BiLMOptions, where: str) -> Arrays:
+    """The weights that the options ask for and the extras, float32.
+
+    Raises:
+        SourceError: a weight is missing, has another shape, or holds something that is no number.
+    """
+    shapes = dict(_shapes_of_extras(arrays, options))
+    for key, shape in weight_shapes(options):
+        check_array(arrays.get(key), key, shape, where)
+        shapes[key] = shape
+    for key, shape in shapes.items():
+        check_array(arrays[key], key, shape, where)
+    checked = {key: np.ascontiguousarray(arrays[key], np.float32) for key in shapes}
+    for key, array in checked.items():
+        if not np.isfinite(array).all():
+            raise SourceError(f"{where}: key '{key}' holds infinities or values that are no numbers")
+    return checked
+
+
+def _shapes_of_extras(arrays: Mapping[str, np.ndarray], options: BiLMOptions) -> Iterator[tuple[str, tuple[int, ...]]]:
+    if SOFTMAX[0] in arrays and SOFTMAX[1] in arrays:
+        words = arrays[SOFTMAX[1]].size
+        yield from zip(SOFTMAX, ((words, options.projection), (words,)), strict=True)
+    if MIX[0] in arrays and MIX[1] in arrays:
+        yield from zip(MIX, ((options.layers + 1,), ()), strict=True)
+
+
+def fill(bilm: "BiLM", arrays: Mapping[str, np.ndarray]) -> None:
+    """Give a biLM its weights; they are as `checked` returns them."""
+    for key, variable in _variables(bilm):
+        variable.assign(arrays[key])
+
+
+def arrays_of(bilm: "BiLM") -> Arrays:
+    """The weights of a biLM."""
+    return {key: variable.numpy() for key, variable in _variables(bilm)}
+
+
+def _variables(bilm: "BiLM") -> Iterator[tuple[str, "_Stored"]]:
+    encoder, options = bilm.token_encoder, bilm.options
+    if options.words:
+        yield "embedding", _WithoutPadding(encoder.word_vectors)
+    if options.spelled:
+        yield "char_embed", _WithoutPadding(encoder.character_vectors)
+    for k, convolution in enumerate(encoder.convolutions):
+        yield f"CNN/W_cnn_{k}", _WithAxis(convolution.kernel)
+        yield f"CNN/b_cnn_{k}", _Stored(convolution.bias)
+    for k, highway in enumerate(encoder.highways):
+        for gate, dense in (("carry", highway.carry), ("transform", highway.transform)):
+            yield f"CNN_high_{k}/W_{gate}", _Stored(dense.kernel)
+            yield f"CNN_high_{k}/b_{gate}", _Stored(dense.bias)
+    if encoder.project:
+        yield "CNN_proj/W_proj", _Stored(encoder.project.kernel)
+        yield "CNN_proj/b_proj", _Stored(encoder.project.bias)
+    for direction, stack in enumerate((bilm.forward_stack, bilm.backward_stack)):
+        for k, lstm in enumerate(stack.lstms):
+            cell = cell_key(direction, k)
+            yield f"{cell}/W_0", _Stored(lstm.kernel, lstm.cell.recurrent_kernel)
+            yield f"{cell}/B", _Stored(lstm.bias)
+            if options.projects_state:
+                yield f"{cell}/W_P_0", _Stored(lstm.cell.projection_kernel)
+
+
+class _Stored:
+    """The variables that are one array in the file, one above the other."""
+
+    def __init__(self, *variables):
+        self.variables = variables
+
+    def assign(self, array: np.ndarray) -> None:
+        if len(self.variables) == 1:
+            self.variables[0].assign(array)
+            return
+        first = 0
+        for variable in self.variables:
+            variable.assign(array[first : first + variable.shape[0]])
+            first += variable.shape[0]
+
+    def numpy(self) -> np.ndarray:
+        from keras import ops
+
+        arrays = [ops.convert_to_numpy(variable) for variable in self.variables]
+        return np.concatenate(arrays) if len(arrays) > 1 else arrays[0]
+
+
+class _WithAxis(_Stored):
+    """A convolution, stored as `[1, width, dim, count]`."""
+
+    def assign(self, array):
+        super().assign(array[0])
+
+    def numpy(self):
+        return super().numpy()[None]
+
+
+class _WithoutPadding(_Stored):
+    """A table whose row 0, padding, is not stored."""
+
+    def assign(self, array):
+        super().assign(np.concatenate([np.zeros_like(array[:1]), array]))
+
+    def numpy(self):
+        return super().numpy()[1:]
