@@ -1,39 +1,24 @@
-"""Write AllenNLP's biLM vectors: allennlp_vectors.py FOLDER SENTENCES.txt OUT.npz
+"""AllenNLP's biLM vectors: allennlp_vectors.py FOLDER OF JOBS (see exchange.py)
 
-Run it with the Python of the AllenNLP environment (see install.py). FOLDER holds options.json and weights.hdf5;
-SENTENCES.txt holds one whitespace-tokenised sentence a line. OUT.npz gets a float32 array
-[layers, words, 2 * projection] for each line, under its number from 0, with the sentence boundaries removed.
-
-AllenNLP's LSTM carries its state from one batch to the next. It is reset before each sentence here, and a sentence is
-a batch of its own, so the vectors are stateless.
+Run it with the Python of the AllenNLP environment (see install.py). AllenNLP takes no empty sentence.
 """
 
-import sys
-
-import numpy as np
 import torch
 from allennlp.modules.elmo import _ElmoBiLm, batch_to_ids
 from allennlp.nn.util import remove_sentence_boundaries
+from exchange import answer_jobs
 
 
-def main(folder, sentences, out):
-    bilm = _ElmoBiLm(f"{folder}/options.json", f"{folder}/weights.hdf5").eval()
-    vectors = {}
-    with open(sentences, encoding="utf-8") as lines, torch.no_grad():
-        for number, line in enumerate(lines):
-            words = line.split()
-            if not words:  # AllenNLP cannot take an empty sentence
-                vectors[str(number)] = np.zeros((bilm.num_layers, 0, bilm.get_output_dim()), np.float32)
-                continue
+def vectors_of(folder, batches, stateful):
+    bilm = _ElmoBiLm(str(folder / "options.json"), str(folder / "weights.hdf5")).eval()
+    for batch in batches:
+        if not stateful:
             bilm._elmo_lstm.reset_states()
-            output = bilm(batch_to_ids([words]))
-            layers = [remove_sentence_boundaries(layer, output["mask"])[0][0] for layer in output["activations"]]
-            vectors[str(number)] = torch.stack(layers).numpy()
-    with open(out, "wb") as file:
-        np.savez(file, **vectors)
+        with torch.no_grad():
+            output = bilm(batch_to_ids(batch))
+        layers = [remove_sentence_boundaries(layer, output["mask"])[0] for layer in output["activations"]]
+        yield [vectors[:, : len(words)].numpy() for vectors, words in zip(torch.stack(layers, dim=1), batch)]
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 4:
-        sys.exit("usage: allennlp_vectors.py FOLDER SENTENCES.txt OUT.npz")
-    main(*sys.argv[1:])
+    answer_jobs(vectors_of)
