@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint lock clean
+.PHONY: demo test lint torch lock clean
 demo: $(VENV)/.installed
 	$(BIN)/telmo demo
 
@@ -14,6 +14,11 @@ lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# PyTorch, to read what it saved; the tests of that are skipped without it. Not pinned by hash, since which build suits a
+# machine (CPU, CUDA) is for its index to say.
+torch: $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check torch==2.13.0
 
 $(VENV)/.installed: requirements.txt pyproject.toml
 	$(PYTHON) -m venv $(VENV)

@@ -1,8 +1,16 @@
 """A linear-chain conditional random field (Lafferty et al. 2001; for tagging Lample et al. 2016, section 2.2)."""
 
+from collections.abc import Sequence
+
 import keras
 import numpy as np
 from keras import ops
+
+from models.label_scheme import Scheme, allowed_transitions
+
+FORBIDDEN = -10_000.0
+"""Score of a step that constraints forbid: beyond all that is learned, and yet finite, so that a text without a lawful
+path still gets the one that breaks the fewest rules."""
 
 
 class CRF(keras.layers.Layer):
@@ -11,6 +19,7 @@ class CRF(keras.layers.Layer):
 
     Args:
         tags: number of tags K.
+        boundaries: whether begin and end are learned; without them they are 0.
 
     Example:
         >>> crf = CRF(3)
@@ -19,13 +28,26 @@ class CRF(keras.layers.Layer):
         <tf.Tensor: shape=(1,), dtype=float32, numpy=array([-2.1972246], dtype=float32)>
     """
 
-    def __init__(self, tags: int, **kwargs):
+    def __init__(self, tags: int, boundaries: bool = True, **kwargs):
         super().__init__(**kwargs)
-        self.tags = tags
+        self.tags, self.boundaries = tags, boundaries
         self.transitions = self.add_weight(name="transitions", shape=(tags, tags), initializer="glorot_uniform")
-        self.begin = self.add_weight(name="begin", shape=(tags,), initializer="zeros")
-        self.end = self.add_weight(name="end", shape=(tags,), initializer="zeros")
+        self.begin, self.end = np.zeros((2, tags), np.float32)
+        if boundaries:
+            self.begin = self.add_weight(name="begin", shape=(tags,), initializer="zeros")
+            self.end = self.add_weight(name="end", shape=(tags,), initializer="zeros")
+        self.allowed: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None
         self.built = True
+
+    def constrain(self, scheme: Scheme, labels: Sequence[str]) -> None:
+        """Let `decode` give paths alone that the scheme of the labels allows; the likelihood stays that of all paths.
+
+        Args:
+            scheme: in which the labels mark spans.
+            labels: the K tags.
+        """
+        between, begin, end = allowed_transitions(scheme, labels)
+        self.allowed = np.array(between), np.array(begin), np.array(end)
 
     def log_likelihood(self, emissions, tags, mask):
         """log p(tags | emissions).
@@ -82,6 +104,9 @@ class CRF(keras.layers.Layer):
             For each row int `[length]`.
         """
         transitions, begin, end = (ops.convert_to_numpy(w) for w in (self.transitions, self.begin, self.end))
+        if self.allowed is not None:
+            scores = zip(self.allowed, (transitions, begin, end), strict=True)
+            transitions, begin, end = (np.where(allowed, w, np.float32(FORBIDDEN)) for allowed, w in scores)
         time = emissions.shape[1]
         best = begin + emissions[:, 0]
         came_from = np.zeros(emissions.shape, np.int32)
@@ -99,4 +124,4 @@ class CRF(keras.layers.Layer):
         return paths
 
     def get_config(self):
-        return super().get_config() | {"tags": self.tags}
+        return super().get_config() | {"tags": self.tags, "boundaries": self.boundaries}

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
 
+from pydantic import TypeAdapter, ValidationError
+
 from embeddings.errors import ModelError
 from embeddings.tokenizer import TokenizerName
 from models.options import HeadOptions, Task
@@ -50,9 +52,13 @@ def read_description(folder: Path) -> Description:
         found = values.pop("format")
         if found != FORMAT:
             raise ModelError(f"{path}: format {found}; this version of Telmo reads format {FORMAT}")
-        return _checked(Description(**values | {"head": HeadOptions(**values["head"])}))
+        return _checked(Description(**values | {"head": TypeAdapter(HeadOptions).validate_python(values["head"])}))
     except OSError:
         raise ModelError(f"{folder}: no {DESCRIPTION} in this folder; expected the folder of a trained model") from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(map(str, ("head", *first["loc"])))
+        raise ModelError(f"{path}: not the description of a model ('{key}': {first['msg']})") from None
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ModelError(f"{path}: not the description of a model ({error})") from None
 

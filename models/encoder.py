@@ -1,58 +1,101 @@
-"""What both heads share: ELMo's mix of layers and an encoder above it."""
+"""What the heads share: what a word is given as, and an encoder above it."""
+
+from typing import Any
 
 import keras
+from keras import ops
 
 from embeddings.elmo import Elmo
-from models.options import HeadOptions
-
-_CELLS = {"lstm": keras.layers.LSTM, "gru": keras.layers.GRU}
-
-
-def _layer(options: HeadOptions, name: str) -> keras.layers.Layer:
-    if options.encoder == "dense":
-        return keras.layers.Dense(options.units, "relu", name=name)
-    return keras.layers.Bidirectional(_CELLS[options.encoder](options.units, return_sequences=True), name=name)
+from models.inputs import CharacterVectors, WordVectors
+from models.options import Dense, ElmoInput, HeadOptions, WordInput
+from models.recurrent import dense_stack, recurrent_stack
 
 
 class Encoder(keras.layers.Layer):
-    """ELMo vectors, then recurrent or dense layers.
+    """The inputs of each word side by side, then recurrent or dense layers.
 
     Args:
         options: of the head.
-        shape: `(layers, dim)` of the biLM.
+        shape: `(layers, dim)` of the biLM, or None without one.
+        rows: of the vocabulary of each feature.
+        before: dense layers between the inputs and the encoder.
 
     Call arguments:
-        layers: a biLM's layers `[batch, layers, time, dim]`.
-        mask: bool `[batch, time]`.
+        inputs: a dict of `mask`, bool `[batch, time]`; `layers`, a biLM's, `[batch, layers, time, dim]`, if the head
+            asks for ELMo; and `features`, by their names, if it asks for any (`Features.arrays`).
 
     Returns:
         `[batch, time, width]`.
 
     Attributes:
-        width: `dim` without an encoder, else the units of a layer, of both directions if it has two.
+        width: of the last layer.
     """
 
-    supports_masking = True
-
-    def __init__(self, options: HeadOptions, shape: tuple[int, int], **kwargs):
+    def __init__(
+        self,
+        options: HeadOptions,
+        shape: tuple[int, int] | None,
+        rows: dict[str, int] | None = None,
+        before: Dense = (),
+        **kwargs,
+    ):
         super().__init__(**kwargs)
-        layers, self.width = shape
-        depth = 0 if options.encoder == "none" else options.depth
-        self.elmo = Elmo(options.layer_norm, options.dropout, name="elmo")
-        self.stack = [_layer(options, f"layer_{k}") for k in range(depth)]
+        self.options = options
+        # === Layers ===
+        self.elmo: Any = None
+        self.project: Any = None
+        self.features: list = []
         self.dropout = keras.layers.Dropout(options.dropout)
-        self.elmo.build((None, layers, None, self.width))
-        for layer in self.stack:
-            layer.build((None, None, self.width))
-            self.width = options.units if options.encoder == "dense" else 2 * options.units
+        self.width = sum(self._input(part, shape, rows or {}) for part in options.inputs)
+        self.before, self.width = dense_stack(before, self.width, "before")
+        self.stack, self.width = self._stack(options)
+        self.after, self.width = dense_stack(options.feedforward, self.width, "after")
         self.built = True
 
-    def call(self, layers, mask=None, training=False):
-        vectors = self.elmo(layers, mask=mask, training=training)
+    def _input(self, part, shape: tuple[int, int] | None, rows: dict[str, int]) -> int:
+        """Build the layer of an input; its width."""
+        if not isinstance(part, ElmoInput):
+            layer = WordVectors if isinstance(part, WordInput) else CharacterVectors
+            self.features.append(layer(part, rows[part.name], name=part.kind))
+            return self.features[-1].width
+        layers, dim = shape  # type: ignore[misc]
+        self.elmo = Elmo(self.options.layer_norm, self.options.dropout, name="elmo")
+        self.elmo.build((None, layers, None, dim))
+        if part.projection:
+            self.project = keras.layers.Dense(part.projection, name="project")
+            self.project.build((None, dim))
+        return part.projection or dim
+
+    def _stack(self, options: HeadOptions):
+        if options.encoder == "none":
+            return [], self.width
+        if options.encoder == "dense":
+            return dense_stack([(options.units, "relu")] * options.depth, self.width, "layer")
+        return recurrent_stack(
+            options.encoder, options.units, options.depth, options.bidirectional, self.width, "layer"
+        )
+
+    def call(self, inputs, training=False):
+        mask = inputs["mask"]
+        vectors = self._vectors(inputs, training)
+        for layer in self.before:
+            vectors = self.dropout(layer(vectors), training=training)
         for layer in self.stack:
-            masked = {"mask": mask} if isinstance(layer, keras.layers.Bidirectional) else {}
+            masked = {} if isinstance(layer, keras.layers.Dense) else {"mask": mask}
             vectors = self.dropout(layer(vectors, **masked), training=training)
+        for layer in self.after:
+            vectors = self.dropout(layer(vectors), training=training)
         return vectors
+
+    def _vectors(self, inputs, training):
+        parts, features = [], iter(self.features)
+        for part in self.options.inputs:
+            if isinstance(part, ElmoInput):
+                mixed = self.elmo(inputs["layers"], mask=inputs["mask"], training=training)
+                parts.append(self.project(mixed) if self.project else mixed)
+            else:
+                parts.append(self.dropout(next(features)(inputs["features"][part.name]), training=training))
+        return ops.concatenate(parts, axis=-1) if len(parts) > 1 else parts[0]
 
     def compute_mask(self, inputs, mask=None):
         """The caller hands on its mask by itself."""

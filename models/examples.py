@@ -1,12 +1,13 @@
 """Labelled texts, and the batches that heads learn from."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from embeddings.errors import InputError
 from embeddings.store import Store
+from models.label_scheme import Scheme, marks_spans, scheme_of, spans_of_tags, tags_of_spans
 from models.metrics import flat_labels
 
 
@@ -30,6 +31,21 @@ class Examples:
     def label_set(self) -> list[str]:
         """All labels, in the order of the alphabet, `O` first among tags."""
         return sorted(set(flat_labels(self.targets)), key=lambda label: (label != "O", label))
+
+    def in_scheme(self, labels: Sequence[str], scheme: Scheme | None = None) -> "Examples":
+        """The same examples, with their tags in the scheme of a model if theirs is another.
+
+        Args:
+            labels: of the model.
+            scheme: of the labels, if it is known; else it is told from them, where the examples have others.
+        """
+        own = set(flat_labels(self.targets))
+        if scheme is None and own - set(labels):
+            scheme = scheme_of(labels)
+        if scheme is None or not marks_spans(list(own)):
+            return self
+        targets = [tags_of_spans(spans_of_tags(tags), len(tags), scheme) for tags in self.targets]
+        return replace(self, targets=targets)
 
     def numbered(self, labels: Sequence[str]) -> list[np.ndarray]:
         """The number of each label, int32: shape `[]` for a text, `[words]` for tags.
@@ -80,12 +96,17 @@ def batches(
 
 def padded(layers: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
     """What heads take, from the layers `[layers, words, dim]` of each text."""
-    lengths = np.array([x.shape[1] for x in layers])
+    mask = mask_of([x.shape[1] for x in layers])
     count, _, dim = layers[0].shape
-    together = np.zeros((len(layers), count, lengths.max(), dim), np.float32)
+    together = np.zeros((len(layers), count, mask.shape[1], dim), np.float32)
     for row, x in zip(together, layers, strict=True):
         row[:, : x.shape[1]] = x
-    return {"layers": together, "mask": np.arange(lengths.max()) < lengths[:, None]}
+    return {"layers": together, "mask": mask}
+
+
+def mask_of(lengths: Sequence[int]) -> np.ndarray:
+    """Where the words of texts stand that are padded to the longest: bool `[batch, time]`."""
+    return np.arange(max(lengths)) < np.array(lengths)[:, None]
 
 
 def _padded_targets(targets: Sequence[np.ndarray]) -> np.ndarray:

@@ -5,6 +5,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from models.label_scheme import marks_spans, split_tag
+
 
 def score(task: str, gold: Sequence, predicted: Sequence, labels: Sequence[str]) -> dict[str, float]:
     """The metrics of a task.
@@ -16,7 +18,7 @@ def score(task: str, gold: Sequence, predicted: Sequence, labels: Sequence[str])
 
     Returns:
         For classification `accuracy` and `macro_f1`. For tagging `accuracy` by word, and where the tags mark spans
-        (BIO) `precision`, `recall` and `f1` of whole spans, by the CoNLL definition (seqeval).
+        (`models.label_scheme`) `precision`, `recall` and `f1` of whole spans, by the CoNLL definition (seqeval).
     """
     return (
         classification_scores(gold, predicted) if task == "classification" else tagging_scores(gold, predicted, labels)
@@ -26,11 +28,6 @@ def score(task: str, gold: Sequence, predicted: Sequence, labels: Sequence[str])
 def main_metric(task: str, labels: Sequence[str]) -> str:
     """The metric that training selects by."""
     return "f1" if task == "tagging" and marks_spans(labels) else "accuracy"
-
-
-def marks_spans(labels: Sequence[str]) -> bool:
-    """Whether tags are of the form `B-X`, `I-X` and `O`."""
-    return all(label == "O" or label[:2] in ("B-", "I-") for label in labels) and set(labels) != {"O"}
 
 
 def flat_labels(labels: Sequence[str] | Sequence[Sequence[str]]) -> list[str]:
@@ -55,10 +52,17 @@ def tagging_scores(
     right = [g == p for tags, others in zip(gold, predicted, strict=True) for g, p in zip(tags, others, strict=True)]
     scores = {"accuracy": float(np.mean(right))}
     if marks_spans(labels):
-        gold, predicted = [list(tags) for tags in gold], [list(tags) for tags in predicted]
+        gold, predicted = _for_seqeval(gold), _for_seqeval(predicted)
         with warnings.catch_warnings():
             # seqeval warns where a score is not defined and gives 0, as wanted.
             warnings.simplefilter("ignore")
             for name, metric in (("precision", precision_score), ("recall", recall_score), ("f1", f1_score)):
                 scores[name] = float(metric(gold, predicted))
     return scores
+
+
+def _for_seqeval(sentences: Sequence[Sequence[str]]) -> list[list[str]]:
+    """The tags in the letters that seqeval knows: it takes the `U` and `L` of BIOUL for a middle and loses spans."""
+    letters = {"U": "S", "L": "E", "M": "I"}
+    split = [[split_tag(tag) for tag in tags] for tags in sentences]
+    return [[f"{letters.get(part, part)}-{label}" if part != "O" else "O" for part, label in tags] for tags in split]

@@ -2,7 +2,8 @@
 
 model.json          task, labels, tokenizer, head options
 head.weights.h5     the head's weights, in Keras's own HDF5 form
-bilm/               options.json, weights.hdf5, vocabulary.txt
+features.json       the vocabularies of words and characters, if the head asks for them
+bilm/               options.json, weights.hdf5, vocabulary.txt, if the head asks for ELMo
 """
 
 import json
@@ -14,38 +15,59 @@ from embeddings.embedder import Embedder
 from embeddings.errors import ModelError
 from embeddings.source import copy_bilm, load_bilm
 from models.description import DESCRIPTION, FORMAT, Description, read_description
+from models.features import Features
 from models.training import Head, build_head
 
 HEAD_WEIGHTS, BILM = "head.weights.h5", "bilm"
 
 
-def save_model(folder: Path, description: Description, head: Head, bilm_folder: Path) -> None:
+def save_model(
+    folder: Path, description: Description, head: Head, bilm_folder: Path | None, features: Features | None = None
+) -> None:
     """Write a model folder; what stood there before is replaced when the new one is complete.
+
+    Args:
+        folder: to write.
+        description, head: of the model.
+        bilm_folder: any source of its biLM, or None if the head asks for no ELMo.
+        features: of the head, if it asks for words or characters.
 
     Raises:
         OutputError: the folder cannot be written.
     """
     with atomic_folder(folder, DESCRIPTION) as temporary:
-        (temporary / BILM).mkdir()
-        copy_bilm(bilm_folder, temporary / BILM)
+        if bilm_folder is not None:
+            (temporary / BILM).mkdir()
+            copy_bilm(bilm_folder, temporary / BILM)
+        if features is not None:
+            features.write(temporary)
         head.save_weights(temporary / HEAD_WEIGHTS)
         text = json.dumps({"format": FORMAT} | asdict(description), indent=2, ensure_ascii=False)
         (temporary / DESCRIPTION).write_text(text + "\n", "utf-8")
 
 
-def load_model(folder: Path) -> tuple[Description, Head, Embedder]:
+def load_model(folder: Path) -> tuple[Description, Head, Embedder | None, Features]:
     """Read a model folder.
+
+    Returns:
+        What the model says of itself, its head, the embedder of its biLM, or None if the head asks for no ELMo, and
+        the head's features.
 
     Raises:
         ModelError: the folder is no model, or its weights do not fit its description.
         SourceError: its biLM cannot be read.
     """
     description = read_description(folder)
-    bilm = load_bilm(folder / BILM)
-    options = bilm.options
-    head = build_head(description.task, description.head, len(description.labels), (options.layers + 1, options.dim))
+    features = Features.read(folder, description.head)
+    embedder, shape = None, None
+    if description.head.uses_bilm:
+        embedder = Embedder(load_bilm(folder / BILM))
+        options = embedder.bilm.options
+        shape = (options.layers + 1, options.dim)
+    rows = {name: feature.size for name, feature in features.parts.items()}
     try:
+        head = build_head(description.task, description.head, description.labels, shape, rows)
         head.load_weights(folder / HEAD_WEIGHTS)
     except (OSError, ValueError, KeyError) as error:
         raise ModelError(f"{folder / HEAD_WEIGHTS}: cannot be read ({str(error).splitlines()[0]})") from None
-    return description, head, Embedder(bilm)
+    return description, head, embedder, features

@@ -1,16 +1,20 @@
 """What a predictor answers."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 from embeddings.tokenizer import Token
+from models.label_scheme import spans_of_tags
 
 
 @dataclass(frozen=True)
 class Classification:
-    """The label of a text and the probability of every label, the most probable first."""
+    """The label of a text and the probability of every label, the most probable first; the logits, if they were asked
+    for, are in the order of the model's labels."""
 
     label: str
     probabilities: dict[str, float]
+    logits: list[float] | None = None
 
 
 @dataclass(frozen=True)
@@ -25,34 +29,32 @@ class Span:
 
 @dataclass(frozen=True)
 class Tagging:
-    """The words of a text with their places in it, a tag for each, and the spans that tags of the form `B-X`, `I-X`
-    and `O` mark."""
+    """The words of a text with their places in it, a tag for each, and the spans that tags of a scheme such as BIO or
+    BIOUL mark; the logits of each word, if they were asked for, are in the order of the model's labels."""
 
     tokens: list[Token]
     tags: list[str]
     spans: list[Span]
+    logits: list[list[float]] | None = None
 
 
 Prediction = Classification | Tagging
 
 
+def to_json(prediction: Prediction) -> dict[str, Any]:
+    """The fields of a prediction, without those that were not asked for."""
+    return {name: value for name, value in asdict(prediction).items() if value is not None}
+
+
 def spans_of(text: str, tokens: list[Token], tags: list[str]) -> list[Span]:
-    """The spans that BIO tags mark; an `I-X` that continues no `X` begins one, as the CoNLL definition has it. Other
-    tags mark none.
+    """The spans that tags mark, by the CoNLL definition: an `I-X` that continues no `X` begins one. Tags of no scheme
+    mark none.
 
     >>> spans_of("in New York", [Token("in", 0, 2), Token("New", 3, 6), Token("York", 7, 11)], ["O", "B-LOC", "I-LOC"])
     [Span(label='LOC', text='New York', start=3, end=11)]
     """
-    spans: list[tuple[str, int, int]] = []
-    previous = "O"
-    for token, tag in zip(tokens, tags, strict=True):
-        part, dash, label = tag.partition("-")
-        if dash and part in ("B", "I"):
-            if part == "I" and previous[2:] == label and previous != "O":
-                spans[-1] = (label, spans[-1][1], token.end)
-            else:
-                spans.append((label, token.start, token.end))
-            previous = tag
-        else:
-            previous = "O"
-    return [Span(label, text[start:end], start, end) for label, start, end in spans]
+    spans = []
+    for label, first, end in spans_of_tags(tags):
+        start, stop = tokens[first].start, tokens[end - 1].end
+        spans.append(Span(label, text[start:stop], start, stop))
+    return spans

@@ -3,12 +3,16 @@
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from threading import Lock
+from typing import Any
+
+import numpy as np
 
 from embeddings.embedder import Embedder
 from embeddings.errors import InputError
 from embeddings.tokenizer import Token, is_text, tokenize, tokens_of_words
 from models.description import Description
-from models.examples import padded
+from models.examples import mask_of, padded
+from models.features import Features
 from models.model_folder import load_model
 from models.predictions import Classification, Prediction, Tagging, spans_of
 from models.training import Head
@@ -23,7 +27,7 @@ class Predictor:
     It may be shared by threads, which take turns.
 
     Args:
-        description, head, embedder: as `load_model` gives them.
+        description, head, embedder, features: as `load_model` gives them.
 
     Example:
         >>> predictor = Predictor.load("demo/models/library")
@@ -31,10 +35,11 @@ class Predictor:
         'pandas'
     """
 
-    def __init__(self, description: Description, head: Head, embedder: Embedder):
+    def __init__(self, description: Description, head: Head, embedder: Embedder | None, features: Features):
         self.description = description
         self._head = head
         self._embedder = embedder
+        self._features = features
         self._lock = Lock()
 
     @classmethod
@@ -47,12 +52,13 @@ class Predictor:
         """
         return cls(*load_model(Path(folder)))
 
-    def predict(self, texts: Sequence[Text], batch_size: int = 64) -> list[Prediction]:
+    def predict(self, texts: Sequence[Text], batch_size: int = 64, logits: bool = False) -> list[Prediction]:
         """Answer for each text.
 
         Args:
             texts: raw texts, or lists of words; places in a list of words are those in the words joined by spaces.
             batch_size: texts that pass the head at once.
+            logits: whether the answers hold the scores that the head gives each label.
 
         Returns:
             In order, a `Classification` or a `Tagging` for each text.
@@ -66,7 +72,8 @@ class Predictor:
         predictions: list = [None] * len(read)
         with self._lock:
             for batch in _batches([len(tokens) for _, tokens in read], batch_size):
-                for k, prediction in zip(batch, self._predict_batch([read[k] for k in batch]), strict=True):
+                answers = self._predict_batch([read[k] for k in batch], logits)
+                for k, prediction in zip(batch, answers, strict=True):
                     predictions[k] = prediction
         return predictions
 
@@ -78,16 +85,28 @@ class Predictor:
             raise InputError(f"text {position} has no words; expected at least one")
         return raw, tokenize(raw, self.description.tokenizer) if isinstance(text, str) else tokens_of_words(text)
 
-    def _predict_batch(self, batch: list[tuple[str, list[Token]]]) -> list[Prediction]:
-        x = padded(list(self._embedder.embed([[token.text for token in tokens] for _, tokens in batch])))
-        decoded = self._head.decode(self._head.predict_on_batch(x), x["mask"].sum(axis=1))
+    def _predict_batch(self, batch: list[tuple[str, list[Token]]], logits: bool) -> list[Prediction]:
+        x = self._inputs([[token.text for token in tokens] for _, tokens in batch])
+        lengths = x["mask"].sum(axis=1)
+        scores = self._head.predict_on_batch(x)
+        decoded = self._head.decode(scores, lengths)
         labels = self.description.labels
         if self.description.task == "classification":
-            return [_classification(labels, probabilities) for probabilities in decoded]
+            shown = scores.tolist() if logits else [None] * len(batch)
+            return [_classification(labels, *answer) for answer in zip(decoded, shown, strict=True)]
+        shown = [row[:length].tolist() if logits else None for row, length in zip(scores, lengths, strict=True)]
         return [
-            _tagging(text, tokens, [labels[k] for k in path])
-            for (text, tokens), path in zip(batch, decoded, strict=True)
+            _tagging(text, tokens, [labels[k] for k in path], row)
+            for (text, tokens), path, row in zip(batch, decoded, shown, strict=True)
         ]
+
+    def _inputs(self, sentences: list[list[str]]) -> dict[str, Any]:
+        """What the head takes of a batch."""
+        options = self.description.head
+        x: dict[str, Any] = {"mask": mask_of([len(words) for words in sentences])}
+        if self._embedder:
+            x = padded(list(self._embedder.embed(sentences)))
+        return x | {"features": self._features.arrays(options, sentences)} if options.features else x
 
 
 def _batches(lengths: list[int], batch_size: int, batch_words: int = 16_384) -> Iterator[list[int]]:
@@ -102,10 +121,10 @@ def _batches(lengths: list[int], batch_size: int, batch_words: int = 16_384) -> 
         yield batch
 
 
-def _classification(labels: list[str], probabilities) -> Classification:
+def _classification(labels: list[str], probabilities: np.ndarray, logits: list[float] | None) -> Classification:
     ranked = sorted(zip(labels, map(float, probabilities), strict=True), key=lambda pair: -pair[1])
-    return Classification(ranked[0][0], dict(ranked))
+    return Classification(ranked[0][0], dict(ranked), logits)
 
 
-def _tagging(text: str, tokens: list[Token], tags: list[str]) -> Tagging:
-    return Tagging(tokens, tags, spans_of(text, tokens, tags))
+def _tagging(text: str, tokens: list[Token], tags: list[str], logits: list[list[float]] | None) -> Tagging:
+    return Tagging(tokens, tags, spans_of(text, tokens, tags), logits)

@@ -7,14 +7,17 @@ from dataclasses import dataclass
 import keras
 import numpy as np
 
+from embeddings.errors import InputError
 from embeddings.store import Store
+from models.biattentive import BiattentiveClassifier
 from models.classifier import Classifier
 from models.examples import Examples, batches
+from models.label_scheme import marks_spans
 from models.metrics import main_metric, score
 from models.options import HeadOptions, Task, TrainingSettings
 from models.tagger import Tagger
 
-Head = Classifier | Tagger
+Head = Classifier | BiattentiveClassifier | Tagger
 
 
 @dataclass(frozen=True)
@@ -28,9 +31,25 @@ class Epoch:
     seconds: float
 
 
-def build_head(task: Task, options: HeadOptions, labels: int, shape: tuple[int, int]) -> Head:
-    """The head of a task; `shape` is `(layers, dim)` of the biLM."""
-    return (Classifier if task == "classification" else Tagger)(options, labels, shape)
+def build_head(
+    task: Task,
+    options: HeadOptions,
+    labels: Sequence[str] | int,
+    shape: tuple[int, int] | None,
+    rows: dict[str, int] | None = None,
+) -> Head:
+    """The head of a task.
+
+    Args:
+        task: classification or tagging.
+        options: of the head.
+        labels: the label set, or its size where no constraints ask for the labels.
+        shape: `(layers, dim)` of the biLM, or None without one.
+        rows: of the vocabulary of each feature.
+    """
+    if task == "tagging":
+        return Tagger(options, labels, shape, rows)
+    return (BiattentiveClassifier if options.biattention else Classifier)(options, labels, shape, rows)
 
 
 def train_head(
@@ -54,12 +73,22 @@ def train_head(
         on_epoch: called after each epoch.
 
     Raises:
-        InputError: an example has a label that is not in the label set.
+        InputError: an example has a label that is not in the label set, or the head asks for words or characters,
+            which converted models alone have so far.
     """
+    if options.features:
+        raise InputError(
+            f"head: input '{options.features[0].name}' cannot be trained; expected 'elmo' alone in 'inputs'"
+        )
+    if options.constraints and not marks_spans(labels):
+        odd = next(label for label in labels if not marks_spans([label, "B-X"]))
+        raise InputError(
+            f"head: constraints '{options.constraints}' do not fit the label '{odd}'; expected such as 'B-X'"
+        )
     keras.utils.set_random_seed(seed)
     random = np.random.default_rng(seed)
     (examples, store), (held_out, held_out_store) = train, validation
-    head = build_head(task, options, len(labels), (store.layers, store.dim))
+    head = build_head(task, options, labels, (store.layers, store.dim))
     # XLA would compile anew for every length.
     head.compile(keras.optimizers.Adam(settings.learning_rate, global_clipnorm=settings.clip_norm), jit_compile=False)
     targets = examples.numbered(labels)

@@ -19,7 +19,8 @@ def evaluate_stage(
     format: Format | None = None,
     plot: Path | None = None,
 ) -> dict[str, float]:
-    """Score a model on labelled texts.
+    """Score a model on labelled texts; tags that mark spans in another scheme than the model's, such as BIO for BIOUL,
+    are brought to that one.
 
     Args:
         folder: of the trained model.
@@ -34,6 +35,8 @@ def evaluate_stage(
     predictor = Predictor.load(folder)
     description = predictor.description
     examples = read_examples(data_file(data), description.task, text, label, description.tokenizer, encoding, format)
+    if description.task == "tagging":
+        examples = examples.in_scheme(description.labels, description.head.constraints)
     examples.numbered(description.labels)
     predictions = predictor.predict(examples.sentences)
     predicted = [answer.label if isinstance(answer, Classification) else answer.tags for answer in predictions]

@@ -65,16 +65,18 @@ def build_app(models: Sequence[ServedModel]) -> FastAPI:
         ]
 
     # Not async: the work runs in a thread, and the server goes on answering.
-    @app.post("/predict")
-    def predict(request: PredictRequest) -> PredictResponse:
+    @app.post("/predict", response_model=PredictResponse)
+    def predict(request: PredictRequest) -> JSONResponse:
         """Answer for texts with a label and probabilities, or with words, tags and spans."""
         model = _chosen(served, request.model)
         words = sum(len(text.split() if isinstance(text, str) else text) for text in request.texts)
         if words > MAX_WORDS:
             raise HTTPException(422, f"texts: {words} words in this request; expected at most {MAX_WORDS}")
-        predictions = model.predictor.predict(request.texts)
+        predictions = model.predictor.predict(request.texts, logits=request.logits)
         task = model.predictor.description.task
-        return PredictResponse(model=model.name, version=model.version, task=task, predictions=predictions)  # type: ignore[arg-type]
+        answer = PredictResponse(model=model.name, version=model.version, task=task, predictions=predictions)  # type: ignore[arg-type]
+        unasked = None if request.logits else {"predictions": {"__all__": {"logits"}}}
+        return JSONResponse(answer.model_dump(mode="json", exclude=unasked))
 
     @app.exception_handler(InputError)
     def refuse_input(request: Request, error: InputError) -> JSONResponse:

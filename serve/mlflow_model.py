@@ -1,10 +1,9 @@
 """A trained model as an MLflow pyfunc, logged as code: MLflow runs this file, and no object is pickled."""
 
-from dataclasses import asdict
-
 from mlflow.models import set_model
 from mlflow.pyfunc import PythonModel
 
+from models.predictions import to_json
 from models.predictor import Predictor
 
 
@@ -21,7 +20,7 @@ class TelmoModel(PythonModel):
         Returns:
             For each text the fields of its `Classification` or `Tagging`.
         """
-        return [asdict(prediction) for prediction in self.predictor.predict(list(model_input))]
+        return [to_json(prediction) for prediction in self.predictor.predict(list(model_input))]
 
 
 set_model(TelmoModel())

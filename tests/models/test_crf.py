@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 
 from models.crf import CRF
+from models.label_scheme import spans_of_tags, tags_of_spans
 
 K = 3
 
@@ -69,3 +70,33 @@ def test_a_single_word_has_no_transition(case):
     got = crf.log_likelihood(emissions[:, :1], np.full((4, 1), 2), np.ones((4, 1), bool))
     scores = emissions[:, 0] + begin + end
     np.testing.assert_allclose(got, scores[:, 2] - np.log(np.exp(scores).sum(axis=1)), atol=1e-5)
+
+
+@pytest.mark.parametrize("scheme", ["BIO", "IOB1", "BIOUL", "BMES"])
+def test_constrained_decoding_finds_the_best_of_the_lawful_paths(random, scheme):
+    parts = {"BIO": "BI", "IOB1": "IB", "BIOUL": "BILU", "BMES": "BMES"}[scheme]
+    labels = ["O"] * (scheme != "BMES") + [f"{part}-X" for part in parts] + [f"{parts[0]}-Y"]
+    crf = CRF(len(labels))
+    crf.set_weights([random.normal(size=w.shape) for w in crf.get_weights()])
+    crf.constrain(scheme, labels)
+    transitions, begin, end = crf.get_weights()
+    emissions, lengths = random.normal(size=(6, 4, len(labels))).astype("f4") * 2, [4, 3, 2, 1, 4, 4]
+    for row, length, path in zip(emissions, lengths, crf.decode(emissions, np.array(lengths)), strict=True):
+        scores = {}
+        for other in itertools.product(range(len(labels)), repeat=length):
+            tags = [labels[k] for k in other]
+            if tags != tags_of_spans(spans_of_tags(tags), length, scheme):
+                continue
+            score = begin[other[0]] + end[other[-1]] + sum(row[t, k] for t, k in enumerate(other))
+            scores[other] = score + sum(transitions[a, b] for a, b in itertools.pairwise(other))
+        assert tuple(path) == max(scores, key=scores.get)
+
+
+def test_without_boundaries_a_path_begins_and_ends_for_nothing(case):
+    bounded, emissions, lengths = case
+    transitions, begin, _ = bounded.get_weights()
+    bounded.set_weights([transitions, 0 * begin, 0 * begin])
+    crf = CRF(K, boundaries=False)
+    crf.set_weights([transitions])
+    for one, other in zip(bounded.decode(emissions, lengths), crf.decode(emissions, lengths), strict=True):
+        np.testing.assert_array_equal(one, other)

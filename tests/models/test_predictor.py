@@ -1,4 +1,6 @@
 import json
+import math
+import shutil
 
 import numpy as np
 import pytest
@@ -6,7 +8,12 @@ import pytest
 from embeddings.errors import InputError, ModelError
 from embeddings.tokenizer import Token
 from models import Predictor
-from models.predictions import Span, spans_of
+from models.description import Description
+from models.features import Feature, Features
+from models.model_folder import save_model
+from models.options import CharacterInput, HeadOptions, WordInput
+from models.predictions import Span, spans_of, to_json
+from models.training import build_head
 
 TEXTS = ["The cat isn't here.", "  Two\n words  ", "😀 naïve", "x" * 500]
 
@@ -66,6 +73,54 @@ def test_a_text_of_20_000_words_is_answered(predictors):
     assert len(prediction.tags) == 20_000
 
 
+def test_logits_are_given_if_asked_for(predictors):
+    (answer,) = predictors["classification"].predict(["A cat ."], logits=True)
+    powers = [math.exp(x) for x in answer.logits]
+    labels = predictors["classification"].description.labels
+    expected = {label: power / sum(powers) for label, power in zip(labels, powers, strict=True)}
+    assert answer.probabilities == pytest.approx(expected)
+    short, long = predictors["tagging"].predict([["one"], ["one", "two"]], logits=True)
+    assert [len(row) for row in long.logits] == [3, 3] and len(short.logits) == 1
+    (without,) = predictors["tagging"].predict([["one"]])
+    assert without.logits is None and "logits" not in to_json(without) and "logits" in to_json(short)
+
+
+def test_a_model_folder_of_before_the_newer_options_is_read(predictors, model_folders, tmp_path):
+    folder = shutil.copytree(model_folders["tagging"], tmp_path / "model")
+    description = json.loads((folder / "model.json").read_text())
+    description["head"] = {key: description["head"][key] for key in ("encoder", "units", "depth", "pooling")}
+    (folder / "model.json").write_text(json.dumps(description))
+    assert Predictor.load(folder).predict(TEXTS) == predictors["tagging"].predict(TEXTS)
+
+
+def test_a_model_without_a_bilm_answers(tmp_path):
+    inputs = (WordInput(dim=3), CharacterInput(dim=3, widths=(2,), filters=4))
+    options = HeadOptions(encoder="gru", units=3, inputs=inputs, decoder="softmax")
+    features = Features({"words": Feature(["the", "cat"]), "characters": Feature(list("thecat"))})
+    head = build_head("tagging", options, 2, None, {"words": 4, "characters": 8})
+    description = Description("small", "tagging", ["A", "B"], "whitespace", options, {}, "the cat")
+    save_model(tmp_path / "model", description, head, None, features)
+    assert not (tmp_path / "model/bilm").exists()
+    predictor = Predictor.load(tmp_path / "model")
+    (answer,) = predictor.predict(["the cat sat"], logits=True)
+    x = {"mask": np.ones((1, 3), bool), "features": features.arrays(options, [["the", "cat", "sat"]])}
+    np.testing.assert_allclose(answer.logits, head.predict_on_batch(x)[0], atol=1e-6)
+    (tmp_path / "model/features.json").write_text('{"words": {"entries": [1]}}')
+    with pytest.raises(ModelError, match=r"features\.json: not the features of a model"):
+        Predictor.load(tmp_path / "model")
+    (tmp_path / "model/features.json").unlink()
+    with pytest.raises(ModelError, match=r"features\.json: cannot be read"):
+        Predictor.load(tmp_path / "model")
+
+
+def test_a_wrong_option_of_a_head_is_named(model_folders, tmp_path):
+    description = json.loads((model_folders["tagging"] / "model.json").read_text())
+    description["head"]["inputs"] = [{"kind": "elmo", "projection": 0}]
+    (tmp_path / "model.json").write_text(json.dumps(description))
+    with pytest.raises(ModelError, match=r"'head\.inputs\.0\.elmo\.projection'"):
+        Predictor.load(tmp_path)
+
+
 def test_nothing_in_a_model_folder_is_pickled(model_folders):
     for folder in model_folders.values():
         files = [path for path in folder.rglob("*") if path.is_file()]
@@ -89,8 +144,6 @@ def test_a_folder_that_is_no_model_is_refused(model_folders, tmp_path):
 
 
 def test_damaged_head_weights_are_named(model_folders, tmp_path):
-    import shutil
-
     folder = shutil.copytree(model_folders["tagging"], tmp_path / "model")
     (folder / "head.weights.h5").write_bytes(b"no")
     with pytest.raises(ModelError, match=r"head\.weights\.h5: cannot be read"):

@@ -5,7 +5,7 @@ from embeddings.errors import InputError
 from embeddings.store import Store
 from models.examples import Examples, batches
 from models.metrics import main_metric, score
-from models.options import HeadOptions, TrainingSettings
+from models.options import Biattention, HeadOptions, TrainingSettings, WordInput
 from models.training import predict_labels, train_head
 
 VECTOR_OF_WORD = {"good": [1, 0], "bad": [-1, 0], "New": [0, 1], "York": [0, 1], "is": [0, 0]}
@@ -45,6 +45,37 @@ def test_a_tagger_learns_spans_and_the_same_seed_gives_the_same(tmp_path):
         assert labels == ["O", "B-X", "I-X"]
         assert predict_labels("tagging", head, labelled[1], labels) == labelled[0].targets
     assert runs[0] == runs[1]
+
+
+def test_other_heads_learn_too(tmp_path):
+    settings = TrainingSettings(epochs=30, patience=30, batch_size=4, learning_rate=0.03)
+    texts = [["New", "York", "is"], ["is", "New"], ["bad"], ["good"]] * 8
+    tagged = data(texts, [["B-X", "I-X", "O"], ["O", "B-X"], ["O"], ["O"]] * 8, tmp_path / "tags")
+    labels = tagged[0].label_set()
+    for options in (
+        HeadOptions(units=4, dropout=0.0, decoder="softmax", bidirectional=False, feedforward=((4, "tanh"),)),
+        HeadOptions(units=4, dropout=0.0, constraints="BIO", boundaries=False),
+    ):
+        head = train_head("tagging", options, settings, labels, tagged, tagged, 1)
+        assert predict_labels("tagging", head, tagged[1], labels) == tagged[0].targets
+    told = data(texts, ["x", "x", "y", "z"] * 8, tmp_path / "labels")
+    parts = Biattention(before=((4, "relu"),), units=3, elmo=True, output=((4, 2),), pieces=2)
+    options = HeadOptions(units=3, dropout=0.0, biattention=parts)
+    head = train_head("classification", options, settings, ["x", "y", "z"], told, told, 1)
+    assert predict_labels("classification", head, told[1], ["x", "y", "z"]) == told[0].targets
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (HeadOptions(inputs=(WordInput(),)), "input 'words' cannot be trained"),
+        (HeadOptions(constraints="BIO"), "constraints 'BIO' do not fit the label 'NOUN'"),
+    ],
+)
+def test_what_cannot_be_trained_is_refused(tmp_path, options, message):
+    labelled = data([["good"], ["bad"]], [["NOUN"], ["O"]], tmp_path / "store")
+    with pytest.raises(InputError, match=message):
+        train_head("tagging", options, TrainingSettings(), ["O", "NOUN"], labelled, labelled, 1)
 
 
 def test_training_stops_early_and_keeps_the_best_epoch(tmp_path, monkeypatch):

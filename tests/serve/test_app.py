@@ -43,6 +43,19 @@ def test_a_text_is_tagged_with_its_places(client):
     assert all(text[span["start"] : span["end"]] == span["text"] for span in prediction["spans"])
 
 
+def test_logits_are_answered_if_asked_for(client):
+    body = {"model": "tiny-tagging", "texts": ["one two"]}
+    (plain,) = ask(client, body).json()["predictions"]
+    assert "logits" not in plain
+    (prediction,) = ask(client, body | {"logits": True}).json()["predictions"]
+    assert [len(row) for row in prediction["logits"]] == [3, 3]
+    (prediction,) = ask(client, {"model": "tiny-classification", "texts": ["one"], "logits": True}).json()[
+        "predictions"
+    ]
+    assert len(prediction["logits"]) == 3
+    assert ask(client, body | {"logits": "perhaps"}).status_code == 422
+
+
 REFUSED = {
     "no model named": (
         {"texts": ["a"]},
