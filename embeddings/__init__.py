@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from embeddings.bilm import BiLM
     from embeddings.elmo import Elmo
+    from embeddings.elmo_encoder import ElmoEncoder, load_elmo
     from embeddings.embedder import Embedder
     from embeddings.options import BiLMOptions
     from embeddings.source import load_bilm
@@ -17,10 +18,12 @@ _HOME = {
     "BiLM": "embeddings.bilm",
     "BiLMOptions": "embeddings.options",
     "Elmo": "embeddings.elmo",
+    "ElmoEncoder": "embeddings.elmo_encoder",
     "Embedder": "embeddings.embedder",
     "load_bilm": "embeddings.source",
+    "load_elmo": "embeddings.elmo_encoder",
 }
-__all__ = ["BiLM", "BiLMOptions", "Elmo", "Embedder", "load_bilm"]
+__all__ = ["BiLM", "BiLMOptions", "Elmo", "ElmoEncoder", "Embedder", "load_bilm", "load_elmo"]
 
 
 def __getattr__(name: str):

@@ -1,40 +1,56 @@
 """The files of a source by name, in a folder or in an archive that nobody vouches for.
 
 An archive is known by its first bytes, not by its name. It may hold files and folders and nothing else: no links, no
-devices, no name that leads out of it, and no more than `LIMIT` bytes once unpacked.
+devices, no name that leads out of it or comes twice, and no more than `LIMIT` bytes once unpacked, or `RATIO` times
+its own.
 """
 
+import bz2
 import gzip
 import io
+import json
 import lzma
 import os
 import shutil
+import stat
+import struct
 import tarfile
 import zipfile
 import zlib
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
-from typing import BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 from embeddings.errors import SourceError
 
 LIMIT = 8 * 2**30
 """Most bytes that an archive may unpack to. The largest published ELMo has 1.4 GB."""
 
+RATIO, SMALL = 200, 2**27
+"""What unpacks to more than `RATIO` times its size is a bomb, unless it is `SMALL`: numbers are hardly compressed at
+all, and text five times."""
+
 MEMBERS = 10_000
 """Most members of an archive."""
 
+_HEADER = 2**20
+"""Most bytes of a member's header in a tar archive: `tarfile` holds it in memory, however long it says to be."""
+
+# What the readers of archives say of broken ones; not all of it is meant as an answer.
 _BROKEN = (
     tarfile.TarError,
     zipfile.BadZipFile,
     zlib.error,
     lzma.LZMAError,
+    struct.error,
     EOFError,
-    NotImplementedError,
     RuntimeError,
+    ValueError,
+    LookupError,
+    ArithmeticError,
 )
 
 
@@ -65,16 +81,42 @@ class Tree(ABC):
         """All bytes of a file; a name that ends in `.gz` is unpacked.
 
         Raises:
-            SourceError: it cannot be read, or unpacks to more than `LIMIT` bytes.
+            SourceError: it cannot be read, or unpacks to too many bytes.
         """
         with self.open(name) as file:
             if not name.endswith(".gz"):
                 return file.read()
+            limit = _limit(file.seek(0, os.SEEK_END))
+            file.seek(0)
             with reading(self.where(name)), gzip.open(file) as unpacked:
-                data = unpacked.read(LIMIT + 1)
-        if len(data) > LIMIT:
-            raise SourceError(f"{self.where(name)}: unpacks to more than {LIMIT:,} bytes")
+                data = unpacked.read(limit + 1)
+        if len(data) > limit:
+            raise SourceError(f"{self.where(name)}: unpacks to more than {limit:,} bytes")
         return data
+
+    def text(self, name: str) -> str:
+        """The text of a file in UTF-8, packed with gzip or not.
+
+        Raises:
+            SourceError: as for `read`, or it is no UTF-8.
+        """
+        try:
+            return self.read(name).decode()
+        except UnicodeDecodeError as error:
+            line = error.object[: error.start].count(b"\n") + 1
+            raise SourceError(f"{self.where(name)} line {line}: not UTF-8") from None
+
+    def json(self, name: str) -> Any:
+        """The value of a file in JSON.
+
+        Raises:
+            SourceError: as for `read`, or it is no JSON.
+        """
+        data = self.read(name)
+        try:
+            return json.loads(data)
+        except (ValueError, RecursionError) as error:
+            raise SourceError(f"{self.where(name)}: not JSON ({error})") from None
 
     def where(self, name: str) -> str:
         """A file's place, for messages."""
@@ -153,19 +195,11 @@ class Zip(Tree):
     """A zip archive; a member is unpacked into memory when it is opened."""
 
     def __init__(self, path: Path):
+        members = _Members(path)
         with reading(str(path)):
             self._zip = zipfile.ZipFile(path)
-        self._members: dict[str, zipfile.ZipInfo] = {}
-        sizes = 0
-        for member in self._zip.infolist():
-            # The upper half of the attributes is the mode of Unix.
-            kind = (member.external_attr >> 16) & 0o170000
-            if kind not in (0, 0o100000, 0o040000):
-                raise SourceError(f"{path}: member '{member.filename}' is a link or a device; expected files alone")
-            if not member.is_dir():
-                self._members[_safe(member.filename, path)] = member
-                sizes += member.file_size
-        _check_sizes(path, len(self._members), sizes)
+            self._members = {members.take(_Member.of_zip(info)): info for info in self._zip.infolist()}
+        self._members.pop("", None)
         super().__init__(str(path), list(self._members))
         self._unpacked: TemporaryDirectory | None = None
 
@@ -184,11 +218,11 @@ class Zip(Tree):
 
     def folder(self) -> Path:
         if self._unpacked is None:
-            self._unpacked = TemporaryDirectory(prefix="telmo-")
-            for name in self.names:
-                target = Path(self._unpacked.name, name)
-                target.parent.mkdir(parents=True, exist_ok=True)
-                target.write_bytes(self.open(name).getbuffer())  # type: ignore[attr-defined]
+            with _unpacking(self.place) as unpacked:
+                for name in self.names:
+                    with self.open(name) as file:
+                        _write(file, Path(unpacked.name, name))
+            self._unpacked = unpacked
         return Path(self._unpacked.name)
 
 
@@ -196,21 +230,17 @@ class Tar(Folder):
     """A tar archive, compressed or not, unpacked into a temporary folder."""
 
     def __init__(self, path: Path):
-        self._unpacked = TemporaryDirectory(prefix="telmo-")
-        folder = Path(self._unpacked.name)
-        with reading(str(path)), tarfile.open(path) as archive:
-            size = 0
-            for count, member in enumerate(archive):
-                if not (member.isreg() or member.isdir()):
-                    raise SourceError(f"{path}: member '{member.name}' is a link or a device; expected files alone")
-                size += member.size
-                _check_sizes(path, count, size)
-                if member.isreg():
-                    target = folder / _safe(member.name, path)
-                    target.parent.mkdir(parents=True, exist_ok=True)
-                    with target.open("wb") as file:
-                        shutil.copyfileobj(archive.extractfile(member), file)  # type: ignore[arg-type]
-        super().__init__(folder, str(path))
+        members = _Members(path)
+        with (
+            _unpacking(str(path)) as self._unpacked,
+            _decompressed(path) as stream,
+            tarfile.open(fileobj=_Bounded(stream, members.limit, str(path)), mode="r:") as archive,
+        ):
+            for info in archive:
+                name = members.take(_Member.of_tar(info))
+                if name:
+                    _write(archive.extractfile(info), Path(self._unpacked.name, name))  # type: ignore[arg-type]
+        super().__init__(Path(self._unpacked.name), str(path))
 
 
 def open_tree(path: Path) -> Tree:
@@ -222,12 +252,16 @@ def open_tree(path: Path) -> Tree:
     if path.is_dir():
         return Folder(path)
     with reading(str(path)):
+        if path.exists() and not path.is_file():
+            raise SourceError(f"{path}: a device or a pipe; expected a folder or an archive")
         if zipfile.is_zipfile(path):
             return Zip(path)
-        if tarfile.is_tarfile(path):
-            return Tar(path)
-        size = path.stat().st_size
-    raise SourceError(f"{path}: a file of {size:,} bytes that is no zip and no tar archive")
+        with path.open("rb") as file:
+            head = file.read(512)
+    # A tar archive that is not compressed says so only within its first header.
+    if head.startswith(tuple(_COMPRESSIONS)) or head[257:262] == b"ustar":
+        return Tar(path)
+    raise SourceError(f"{path}: a file of {path.stat().st_size:,} bytes that is no zip and no tar archive")
 
 
 @contextmanager
@@ -254,19 +288,127 @@ def _names(folder: Path, levels: int = 4) -> Iterator[str]:
         for file in files:
             if (found := found + 1) > MEMBERS:
                 raise SourceError(f"{folder}: more than {MEMBERS:,} files; expected the folder of a biLM")
-            yield (inner / file).as_posix()
+            # A pipe would be waited for.
+            if Path(root, file).is_file():
+                yield (inner / file).as_posix()
 
 
-def _safe(name: str, archive: Path) -> str:
-    """A member's name, without `./`."""
-    parts = PurePosixPath(name).parts
-    if not parts or ".." in parts or name.startswith("/") or "\\" in name or "\0" in name or ":" in parts[0]:
-        raise SourceError(f"{archive}: member '{name}' would leave the archive's folder")
-    return "/".join(parts)
+class _Member(NamedTuple):
+    """What an archive says of a member."""
+
+    name: str
+    size: int
+    is_file: bool
+    is_folder: bool
+
+    @classmethod
+    def of_zip(cls, info: zipfile.ZipInfo) -> "_Member":
+        # The upper half of the attributes is the mode of Unix; other systems leave it empty.
+        kind = stat.S_IFMT(info.external_attr >> 16)
+        return cls(
+            info.filename, info.file_size, kind in (0, stat.S_IFREG), info.is_dir() and kind in (0, stat.S_IFDIR)
+        )
+
+    @classmethod
+    def of_tar(cls, info: tarfile.TarInfo) -> "_Member":
+        return cls(info.name, info.size, info.isreg() and not info.issparse(), info.isdir())
 
 
-def _check_sizes(archive: Path, members: int, size: int) -> None:
-    if members > MEMBERS:
-        raise SourceError(f"{archive}: more than {MEMBERS:,} members")
-    if size > LIMIT:
-        raise SourceError(f"{archive}: unpacks to more than {LIMIT:,} bytes")
+def _limit(size: int) -> int:
+    """Most bytes that so many may unpack to."""
+    return min(LIMIT, max(SMALL, RATIO * size))
+
+
+class _Members:
+    """The members of an archive as they come, and what has been seen of them."""
+
+    def __init__(self, archive: Path):
+        self._archive = archive
+        self.limit = _limit(archive.stat().st_size)
+        self._names: set[str] = set()
+        self._count = self._size = 0
+
+    def take(self, member: _Member) -> str:
+        """The name of a file, without `./`; nothing for a folder.
+
+        Raises:
+            SourceError: the member is not safe to unpack, or one too many.
+        """
+        archive, name = self._archive, member.name
+        if not (member.is_file or member.is_folder):
+            raise SourceError(f"{archive}: member {name!r} is a link or a device; expected files alone")
+        self._count += 1
+        self._size += member.size
+        if self._count > MEMBERS:
+            raise SourceError(f"{archive}: more than {MEMBERS:,} members")
+        if member.size < 0 or self._size > self.limit:
+            raise SourceError(f"{archive}: unpacks to more than {self.limit:,} bytes")
+        if member.is_folder:
+            return ""
+        parts = PurePosixPath(name).parts
+        if not parts or ".." in parts or name.startswith("/") or "\\" in name or ":" in parts[0]:
+            raise SourceError(f"{archive}: member {name!r} would leave the archive's folder")
+        # Messages will show it.
+        if not name.isprintable():
+            raise SourceError(f"{archive}: member {name!r} has a name that cannot be shown")
+        safe = "/".join(parts)
+        if safe in self._names:
+            raise SourceError(f"{archive}: member {name!r} comes twice")
+        self._names.add(safe)
+        return safe
+
+
+@contextmanager
+def _unpacking(place: str) -> Iterator[TemporaryDirectory]:
+    """A temporary folder that is left only if all goes well."""
+    folder = TemporaryDirectory(prefix="telmo-")
+    try:
+        with reading(place):
+            yield folder
+    except BaseException:
+        folder.cleanup()
+        raise
+
+
+def _write(file: BinaryIO, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with target.open("xb") as unpacked:
+        shutil.copyfileobj(file, unpacked)
+
+
+_COMPRESSIONS: dict[bytes, Callable[[Path], Any]] = {
+    b"\x1f\x8b": gzip.open,
+    b"BZh": bz2.open,
+    b"\xfd7zXZ\x00": lzma.open,
+}
+
+
+def _decompressed(path: Path) -> BinaryIO:
+    with path.open("rb") as file:
+        head = file.read(6)
+    for magic, opened in _COMPRESSIONS.items():
+        if head.startswith(magic):
+            return opened(path)
+    return path.open("rb")
+
+
+class _Bounded(io.RawIOBase):
+    """The bytes of a tar archive, no more than a header's at once and not much further than a limit: what a header says
+    of its own length would else be read into memory."""
+
+    def __init__(self, file: BinaryIO, limit: int, where: str):
+        self._file, self._limit, self._where = file, limit, where
+
+    def read(self, size: int | None = -1) -> bytes:
+        if size is None or not 0 <= size <= _HEADER:
+            raise SourceError(f"{self._where}: a member's header of more than {_HEADER:,} bytes")
+        return self._file.read(size)
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        # Headers and padding come on top of what the members say.
+        if not 0 <= offset <= 2 * self._limit or whence != os.SEEK_SET:
+            raise SourceError(f"{self._where}: unpacks to more than {self._limit:,} bytes")
+        return self._file.seek(offset)
+
+    def tell(self) -> int:
+        return self._file.tell()

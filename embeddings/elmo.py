@@ -33,7 +33,9 @@ class Elmo(keras.layers.Layer):
         self.dropout = keras.layers.Dropout(dropout)
 
     def build(self, input_shape):
-        self.w = self.add_weight(name="w", shape=(input_shape[1],), initializer="zeros")
+        # The only layer has all the weight, always.
+        trainable = input_shape[1] > 1
+        self.w = self.add_weight(name="w", shape=(input_shape[1],), initializer="zeros", trainable=trainable)
         self.gamma = self.add_weight(name="gamma", shape=(), initializer="ones")
 
     def call(self, layers, mask=None, training=False):
@@ -44,7 +46,8 @@ class Elmo(keras.layers.Layer):
 
     def layer_weights(self):
         """The softmax-normalised weights s, `[layers]`."""
-        return ops.softmax(self.w)
+        # Keras warns of the softmax of one number, which is what a source of one layer has.
+        return ops.softmax(self.w) if self.w.shape[0] > 1 else ops.ones_like(self.w)
 
     def compute_mask(self, inputs, mask=None):
         """The caller hands on its mask by itself."""

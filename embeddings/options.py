@@ -188,6 +188,6 @@ def _whole(value: Any) -> int:
 
 def _clip(value: Any) -> float | None:
     """bilm-tf writes a missing clip as null or as 0."""
-    if value is not None and (isinstance(value, bool) or not isinstance(value, int | float) or value < 0):
+    if value is not None and (isinstance(value, bool) or not isinstance(value, int | float) or not value >= 0):
         raise ValueError(f"clip {value!r}; expected a positive number or null")
     return float(value) if value else None

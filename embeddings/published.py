@@ -7,23 +7,27 @@ mix in the same HDF5 file, and the dictionaries of a biLM that reads by dictiona
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import cached_property
+from math import prod
 from pathlib import Path
 from typing import BinaryIO
 
 import h5py
 import numpy as np
 
-from embeddings.archive import LIMIT, Tree, reading
+from embeddings.archive import LIMIT, Tree
 from embeddings.errors import SourceError
 from embeddings.options import BiLMOptions
 from embeddings.spelling import Spelling, spelling_of
 from embeddings.stored import StoredBiLM
-from embeddings.weights import EXTRAS, Arrays, check_array, checked, parameters, weight_shapes
+from embeddings.weights import EXTRAS, Arrays, check_array, checked, weight_shapes
 
 OPTIONS, WEIGHTS, VOCABULARY, DICTIONARIES = "options.json", "weights.hdf5", "vocabulary.txt", "dictionaries.json"
 _HDF5 = b"\x89HDF\r\n\x1a\n"
+_MOST = 1000
+"""Most layers, highways and characters of a word. The published models have 4, 2 and 50."""
 _VOCABULARY = re.compile(r"vocab[\w-]*\.txt(\.gz)?")
 
 
@@ -53,10 +57,14 @@ class PublishedBiLM(StoredBiLM):
         if len(options) > 1:
             raise SourceError(f"{tree.place}: expected one biLM, found the options {', '.join(options)}")
         place = tree.within(options[0])
-        beside = [name for name in tree.names if tree.within(name) == place]
-        weights = [name for name in beside if _holds_bilm(tree, name)] or [
-            name for name in tree.names if _holds_bilm(tree, name)
-        ]
+        shown = tree.named("")
+        beside = [name for name in shown if tree.within(name) == place]
+        weights = (
+            [name for name in beside if _holds_bilm(tree, name)]
+            or [name for name in shown if _holds_bilm(tree, name)]
+            # Something else or broken, to be refused by its name.
+            or [name for name in shown if name.endswith(".hdf5")]
+        )
         if len(weights) != 1:
             found = ", ".join(weights) or "none"
             raise SourceError(f"{tree.place}: expected one HDF5 file with the weights of a biLM, found {found}")
@@ -65,13 +73,9 @@ class PublishedBiLM(StoredBiLM):
     @cached_property
     def options(self) -> BiLMOptions:
         name = self.files[0]
-        return BiLMOptions.from_json(self._json(name), self.tree.where(name))
-
-    def _json(self, name: str):
-        try:
-            return json.loads(self.tree.read(name))
-        except (ValueError, RecursionError) as error:
-            raise SourceError(f"{self.tree.where(name)}: not JSON ({error})") from None
+        options = BiLMOptions.from_json(self.tree.json(name), self.tree.where(name))
+        check_size(options, self.tree.where(name))
+        return options
 
     def arrays(self) -> Arrays:
         name = self.files[1]
@@ -84,11 +88,7 @@ class PublishedBiLM(StoredBiLM):
         found = [name for name in self.tree.names if _VOCABULARY.fullmatch(name.removeprefix(place))]
         if not found:
             return ()
-        try:
-            return tuple(line.strip() for line in self.tree.read(found[0]).decode().strip("\n").split("\n"))
-        except UnicodeDecodeError as error:
-            line = error.object[: error.start].count(b"\n") + 1
-            raise SourceError(f"{self.tree.where(found[0])} line {line}: not UTF-8") from None
+        return tuple(line.strip() for line in self.tree.text(found[0]).removesuffix("\n").split("\n"))
 
     @property
     def spelling(self) -> Spelling:
@@ -99,7 +99,7 @@ class PublishedBiLM(StoredBiLM):
                 where = self.tree.where(name)
                 if name not in self.tree.names:
                     raise ValueError("missing; the biLM reads its words by these dictionaries")
-                values = self._json(name)
+                values = self.tree.json(name)
                 words, characters = values["words"], values["characters"]
             return spelling_of(self.options, words, characters)
         except (KeyError, TypeError, ValueError) as error:
@@ -112,11 +112,28 @@ def _holds_bilm(tree: Tree, name: str) -> bool:
     named = name.endswith(WEIGHTS)
     if tree.head(name) != _HDF5:
         return named
-    try:
-        with tree.open(name) as binary, h5py.File(binary) as file:
-            return named or ("RNN_0" in file and ("char_embed" in file or "embedding" in file))
-    except (OSError, RuntimeError, KeyError, ValueError):
-        return named
+    with tree.open(name) as binary:
+        try:
+            with _reading(name), h5py.File(binary) as file:
+                there = file.id.links.exists
+                return named or (there(b"RNN_0") and (there(b"char_embed") or there(b"embedding")))
+        except SourceError:
+            return named
+
+
+def check_size(options: BiLMOptions, where: str) -> None:
+    """Whether a biLM of these options is one that can be read, before anything of its size is made.
+
+    Raises:
+        SourceError: it is not.
+    """
+    for size in ("layers", "highways", "max_characters"):
+        if (found := getattr(options, size)) > _MOST:
+            raise SourceError(f"{where}: {size} {found:,}; more than can be read")
+    # In Python's own numbers, which have no end.
+    numbers = sum(prod(shape) for _, shape in weight_shapes(options))
+    if 4 * numbers > LIMIT:
+        raise SourceError(f"{where}: the options ask for {numbers:,} parameters; more than can be read")
 
 
 def read_hdf5(binary: BinaryIO, options: BiLMOptions, where: str) -> Arrays:
@@ -126,34 +143,43 @@ def read_hdf5(binary: BinaryIO, options: BiLMOptions, where: str) -> Arrays:
         SourceError: the file is no HDF5, or a key is missing, has another shape than the options ask for, or leads out
             of the file.
     """
-    if 4 * parameters(options) > LIMIT:
-        raise SourceError(f"{where}: the options ask for {parameters(options):,} parameters; more than can be read")
     arrays: Arrays = {}
-    try:
-        with reading(where), h5py.File(binary) as file:
-            for key, shape in weight_shapes(options):
+    with _reading(where), h5py.File(binary) as file:
+        for key, shape in weight_shapes(options):
+            with _reading(where, key):
                 dataset = _dataset(file, key, where)
                 if dataset is None and options.layers == 1:
                     # The name that bilm-tf's training gave to an only layer.
                     dataset = _dataset(file, key.replace("MultiRNNCell/Cell0/", ""), where)
                 check_array(dataset, key, shape, where)
                 arrays[key] = _values(dataset, key, where)
-            for key in EXTRAS:
-                dataset = _dataset(file, key, where)
-                if dataset is not None and dataset.size <= LIMIT // 4:
+        for key in EXTRAS:
+            with _reading(where, key):
+                if (dataset := _dataset(file, key, where)) is not None:
+                    check_array(dataset, key, dataset.shape, where)
                     arrays[key] = _values(dataset, key, where)
-    except (RuntimeError, ValueError, KeyError, TypeError, AttributeError) as error:  # h5py's words for broken files
-        raise SourceError(f"{where}: broken HDF5 ({error})") from None
     return checked(arrays, options, where)
+
+
+@contextmanager
+def _reading(where: str, key: str | None = None) -> Iterator[None]:
+    try:
+        yield
+    except SourceError:
+        raise
+    except Exception as error:  # h5py has as many words for broken files as its C library.
+        place = f"{where}: key '{key}'" if key else f"{where}:"
+        raise SourceError(f"{place} cannot be read ({' '.join(str(error).split())[:200]})") from None
 
 
 def _dataset(file: h5py.File, key: str, where: str) -> h5py.Dataset | None:
     """The array at a key, or None; a link to another place or file is refused."""
     found: h5py.Group | h5py.Dataset = file
     for part in key.split("/"):
-        if not isinstance(found, h5py.Group) or part not in found:
+        # Not `part in found`, which follows a link, into another file too.
+        if not isinstance(found, h5py.Group) or not found.id.links.exists(part.encode()):
             return None
-        if not isinstance(found.get(part, getlink=True), h5py.HardLink):
+        if found.id.links.get_info(part.encode()).type != h5py.h5l.TYPE_HARD:
             raise SourceError(f"{where}: key '{key}' is a link; expected an array")
         found = found[part]
     if not isinstance(found, h5py.Dataset):
@@ -164,10 +190,10 @@ def _dataset(file: h5py.File, key: str, where: str) -> h5py.Dataset | None:
 
 
 def _values(dataset: h5py.Dataset, key: str, where: str) -> np.ndarray:
-    try:
-        return dataset[()]
-    except (OSError, RuntimeError, ValueError, MemoryError) as error:
-        raise SourceError(f"{where}: key '{key}' cannot be read ({error})") from None
+    """The numbers of a dataset, if it is no larger than it may be and not only declared."""
+    if dataset.nbytes > LIMIT or (dataset.size and not dataset.id.get_storage_size()):
+        raise SourceError(f"{where}: key '{key}' declares the shape {list(dataset.shape)} but holds no such array")
+    return dataset[()]
 
 
 def write_published(

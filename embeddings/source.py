@@ -7,18 +7,27 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from embeddings.archive import Files, Tree, open_tree
+from embeddings.archive import Files, Folder, Tree, open_tree
 from embeddings.errors import SourceError
+from embeddings.handle import is_handle, resolve_handle
 from embeddings.published import PublishedBiLM, write_published
 from embeddings.stored import StoredBiLM
 
 if TYPE_CHECKING:
     from embeddings.bilm import BiLM
 
-Source = str | Path | tuple[str | Path, str | Path]
-"""A folder, an archive, a TF-Hub handle, or the pair of options and weights, also as one string with a comma."""
+Source = str | Path | Tree | tuple[str | Path, str | Path]
+"""A folder, an archive, a TF-Hub handle, their files, or the pair of options and weights, also as one string with a
+comma."""
 
-_FORMS = (("embeddings.published", "PublishedBiLM"),)
+_FORMS = (
+    ("embeddings.exported", "ExportedBiLM"),
+    # Before the published form, which has options too.
+    ("embeddings.checkpoint", "TrainingCheckpoint"),
+    ("embeddings.published", "PublishedBiLM"),
+    ("embeddings.hub_module", "HubModule"),
+    ("embeddings.many_langs", "ManyLangsBiLM"),
+)
 
 
 def find_source(source: Source) -> StoredBiLM:
@@ -27,47 +36,65 @@ def find_source(source: Source) -> StoredBiLM:
     Raises:
         SourceError: there is no such place, or it holds no biLM.
     """
-    if isinstance(source, str) and "," in source and not Path(source).exists():
+    return stored_pair(source) or find_bilm(source_tree(source))
+
+
+def stored_pair(source: Source) -> PublishedBiLM | None:
+    """The biLM of options and weights that were named one by one, or None if the source is of another kind.
+
+    Raises:
+        SourceError: one of the two is no file.
+    """
+    if isinstance(source, str) and "," in source and not is_handle(source) and not Path(source).exists():
         options, _, weights = source.partition(",")
         source = (options, weights)
-    if isinstance(source, tuple):
-        paths = [Path(path) for path in source]
-        for path in paths:
-            if not path.is_file():
-                raise SourceError(f"{path}: no such file; expected options.json and the HDF5 file of a biLM")
-        return PublishedBiLM(Files(*paths), *map(str, paths))
-    tree = source_tree(source)
-    found = find_bilm(tree)
-    if found is None:
-        raise SourceError(
-            f"{tree.place}: no biLM in it; expected options.json and an HDF5 file, a TF-Hub module or ELMoForManyLangs"
-        )
-    return found
+    if not isinstance(source, tuple):
+        return None
+    paths = [Path(path) for path in source]
+    for path in paths:
+        if not path.is_file():
+            raise SourceError(f"{path}: no such file; expected options.json and the HDF5 file of a biLM")
+    return PublishedBiLM(Files(*paths), *map(str, paths))
 
 
-def source_tree(source: str | Path) -> Tree:
-    """The files at a source.
+def opened(source: Source) -> Source:
+    """The same source, its archive unpacked or its handle fetched, for whoever reads it more than once.
 
     Raises:
         SourceError: there is nothing, or nothing that holds files.
     """
-    path = Path(source)
+    return source if stored_pair(source) else source_tree(source)
+
+
+def source_tree(source: Source) -> Tree:
+    """The files at a source that is no pair.
+
+    Raises:
+        SourceError: there is nothing, or nothing that holds files.
+    """
+    if isinstance(source, Tree):
+        return source
+    if is_handle(source):
+        return Folder(resolve_handle(str(source)), str(source))
+    path = Path(source)  # type: ignore[arg-type]
     if not path.exists():
         raise SourceError(f"{source}: does not exist; expected a biLM: a folder, an archive or a TF-Hub handle")
     return open_tree(path)
 
 
-def find_bilm(tree: Tree) -> StoredBiLM | None:
-    """The biLM among files, or None.
+def find_bilm(tree: Tree) -> StoredBiLM:
+    """The biLM among files.
 
     Raises:
-        SourceError: there is one, but a part of it is missing.
+        SourceError: there is none, or a part of it is missing.
     """
     for module, name in _FORMS:
         found = getattr(import_module(module), name).find(tree)
         if found is not None:
             return found
-    return None
+    raise SourceError(
+        f"{tree.place}: no biLM in it; expected options.json and an HDF5 file, a TF-Hub module or ELMoForManyLangs"
+    )
 
 
 def load_bilm(source: Source) -> "BiLM":
@@ -106,8 +133,3 @@ def copy_bilm(source: Source, folder: Path) -> None:
     """Write a source's biLM into an existing folder, in the published form."""
     stored = find_source(source)
     write_published(folder, stored.options, stored.arrays(), stored.vocabulary, stored.spelling)
-
-
-def checksum(source: Source) -> str:
-    """SHA-256 over a biLM's files, in hexadecimal."""
-    return find_source(source).checksum()

@@ -74,33 +74,47 @@ class Dictionaries(Spelling):
 
     Args:
         characters: of the character dictionary in the order of their numbers, among them `<bos>`, `<eos>`, `<bow>`,
-            `<eow>`, `<oov>` and `<pad>`.
-        words: likewise, among them `<bos>`, `<eos>`, `<oov>` and `<pad>`; or nothing.
+            `<eow>`, `<oov>` and `<pad>`. A number with an empty entry is that of no character.
+        words: likewise, among them `<oov>`; or nothing.
         max_characters: of a word, its two marks included; what is longer is cut, before it is looked up too.
+        widest_filter: of the character convolutions.
     """
 
-    def __init__(self, characters: Sequence[str], words: Sequence[str], max_characters: int):
-        self.max_characters = max_characters
+    def __init__(self, characters: Sequence[str], words: Sequence[str], max_characters: int, widest_filter: int):
+        self.max_characters, self.widest_filter = max_characters, widest_filter
         self.characters, self.words = list(characters), list(words)
-        self._character = {character: k for k, character in enumerate(characters, 1)}
-        self._word = {word: k for k, word in enumerate(words, 1)}
+        self._character = _numbers(characters)
+        self._word = _numbers(words)
         self._first = 1 if words else 0
         self.width = self._first + max_characters
+        # The reference's begin and end marks are swapped, and its models were trained so.
+        self._begin, self._end = self._character["<eow>"], self._character["<bow>"]
+        self._frame = {SENTENCE_BEGIN: "<bos>", SENTENCE_END: "<eos>"}
 
     def ids(self, words: Sequence[str]) -> np.ndarray:
         ids = np.full((len(words), self.width), self._character["<pad>"], np.int32)
-        unknown = self._character["<oov>"]
+        character, unknown, most = self._character.get, self._character["<oov>"], self.max_characters - 2
+        first = self._first
         for row, word in zip(ids, words, strict=True):
-            frame = {SENTENCE_BEGIN: "<bos>", SENTENCE_END: "<eos>"}.get(word, word)
-            framed = frame in ("<bos>", "<eos>")
-            cut = frame if framed else word[: self.max_characters - 2]
-            spelled = [frame] if framed else cut
-            if self._first:
+            cut = self._frame.get(word, word)
+            if cut in ("<bos>", "<eos>"):
+                inner = [self._character[cut]]
+            else:
+                cut = cut[:most]
+                inner = [character(part, unknown) for part in cut]
+            if first:
                 row[0] = self._word.get(cut, self._word["<oov>"])
-            # The reference's begin and end marks are swapped, and its models were trained so.
-            marked = ["<eow>", *spelled, "<bow>"]
-            row[self._first : self._first + len(marked)] = [self._character.get(part, unknown) for part in marked]
+            row[first : first + len(inner) + 2] = [self._begin, *inner, self._end]
         return ids
+
+    def trim(self, ids: np.ndarray) -> np.ndarray:
+        # As for `trim_padding`: of windows of nothing but padding one is enough.
+        used = int((ids[:, self._first :] != self._character["<pad>"]).sum(axis=1).max(initial=1))
+        return ids[:, : self._first + used + self.widest_filter]
+
+
+def _numbers(entries: Sequence[str]) -> dict[str, int]:
+    return {entry: number for number, entry in enumerate(entries, 1) if entry}
 
 
 def spelling_of(options: BiLMOptions, words: Sequence[str] = (), characters: Sequence[str] = ()) -> Spelling:
@@ -125,7 +139,7 @@ def spelling_of(options: BiLMOptions, words: Sequence[str] = (), characters: Seq
     _expect(characters, "<oov>", "<pad>", "<bow>", "<eow>", "<bos>", "<eos>")
     if words:
         _expect(words, "<oov>")
-    return Dictionaries(characters, words, options.max_characters)
+    return Dictionaries(characters, words, options.max_characters, options.widest_filter)
 
 
 def _expect(dictionary: Sequence[str], *entries: str) -> None:

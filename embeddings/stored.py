@@ -2,6 +2,7 @@
 
 import hashlib
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
 from functools import cached_property
 from typing import ClassVar
 
@@ -56,8 +57,13 @@ class StoredBiLM(ABC):
 
     def checksum(self) -> str:
         """SHA-256 over its files, in hexadecimal."""
-        digest = hashlib.sha256()
-        for name in self.files:
-            with self.tree.open(name) as file:
-                digest.update(hashlib.file_digest(file, "sha256").digest())  # type: ignore[arg-type]
-        return digest.hexdigest()
+        return checksum_of(self.tree, self.files)
+
+
+def checksum_of(tree: Tree, names: Iterable[str]) -> str:
+    """SHA-256 over files, in hexadecimal."""
+    digest = hashlib.sha256()
+    for name in names:
+        with tree.open(name) as file:
+            digest.update(hashlib.file_digest(file, "sha256").digest())  # type: ignore[arg-type]
+    return digest.hexdigest()

@@ -88,7 +88,7 @@ def checked(arrays: Mapping[str, np.ndarray], options: BiLMOptions, where: str) 
         shapes[key] = shape
     for key, shape in shapes.items():
         check_array(arrays[key], key, shape, where)
-    checked = {key: np.ascontiguousarray(arrays[key], np.float32) for key in shapes}
+    checked = {key: np.asarray(arrays[key], np.float32, order="C") for key in shapes}
     for key, array in checked.items():
         if not np.isfinite(array).all():
             raise SourceError(f"{where}: key '{key}' holds infinities or values that are no numbers")

@@ -4,6 +4,7 @@ model.json          task, labels, tokenizer, head options
 head.weights.h5     the head's weights, in Keras's own HDF5 form
 features.json       the vocabularies of words and characters, if the head asks for them
 bilm/               options.json, weights.hdf5, vocabulary.txt, if the head asks for ELMo
+text_embedding/     in place of the biLM, if the head is above a SavedModel that embeds texts
 """
 
 import json
@@ -11,34 +12,35 @@ from dataclasses import asdict
 from pathlib import Path
 
 from embeddings.atomic import atomic_folder
-from embeddings.embedder import Embedder
+from embeddings.embedders import AnyEmbedder, copy_source, embeds_texts, load_embedder, shape_of
 from embeddings.errors import ModelError
-from embeddings.source import copy_bilm, load_bilm
+from embeddings.source import Source
 from models.description import DESCRIPTION, FORMAT, Description, read_description
 from models.features import Features
 from models.training import Head, build_head
 
-HEAD_WEIGHTS, BILM = "head.weights.h5", "bilm"
+HEAD_WEIGHTS, BILM, TEXT_EMBEDDING = "head.weights.h5", "bilm", "text_embedding"
 
 
 def save_model(
-    folder: Path, description: Description, head: Head, bilm_folder: Path | None, features: Features | None = None
+    folder: Path, description: Description, head: Head, source: Source | None, features: Features | None = None
 ) -> None:
     """Write a model folder; what stood there before is replaced when the new one is complete.
 
     Args:
         folder: to write.
         description, head: of the model.
-        bilm_folder: any source of its biLM, or None if the head asks for no ELMo.
+        source: what is below the head, or None if it asks for no ELMo.
         features: of the head, if it asks for words or characters.
 
     Raises:
         OutputError: the folder cannot be written.
     """
     with atomic_folder(folder, DESCRIPTION) as temporary:
-        if bilm_folder is not None:
-            (temporary / BILM).mkdir()
-            copy_bilm(bilm_folder, temporary / BILM)
+        if source is not None:
+            below = temporary / (TEXT_EMBEDDING if embeds_texts(source) else BILM)
+            below.mkdir()
+            copy_source(source, below)
         if features is not None:
             features.write(temporary)
         head.save_weights(temporary / HEAD_WEIGHTS)
@@ -46,11 +48,11 @@ def save_model(
         (temporary / DESCRIPTION).write_text(text + "\n", "utf-8")
 
 
-def load_model(folder: Path) -> tuple[Description, Head, Embedder | None, Features]:
+def load_model(folder: Path) -> tuple[Description, Head, AnyEmbedder | None, Features]:
     """Read a model folder.
 
     Returns:
-        What the model says of itself, its head, the embedder of its biLM, or None if the head asks for no ELMo, and
+        What the model says of itself, its head, the embedder below it, or None if the head asks for no ELMo, and
         the head's features.
 
     Raises:
@@ -61,9 +63,9 @@ def load_model(folder: Path) -> tuple[Description, Head, Embedder | None, Featur
     features = Features.read(folder, description.head)
     embedder, shape = None, None
     if description.head.uses_bilm:
-        embedder = Embedder(load_bilm(folder / BILM))
-        options = embedder.bilm.options
-        shape = (options.layers + 1, options.dim)
+        below = folder / TEXT_EMBEDDING
+        embedder = load_embedder(below if below.is_dir() else folder / BILM)
+        shape = shape_of(embedder)
     rows = {name: feature.size for name, feature in features.parts.items()}
     try:
         head = build_head(description.task, description.head, description.labels, shape, rows)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from embeddings.embedder import Embedder
+from embeddings.embedders import AnyEmbedder
 from embeddings.errors import InputError
 from embeddings.tokenizer import Token, is_text, tokenize, tokens_of_words
 from models.description import Description
@@ -35,7 +35,7 @@ class Predictor:
         'pandas'
     """
 
-    def __init__(self, description: Description, head: Head, embedder: Embedder | None, features: Features):
+    def __init__(self, description: Description, head: Head, embedder: AnyEmbedder | None, features: Features):
         self.description = description
         self._head = head
         self._embedder = embedder

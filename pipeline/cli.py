@@ -31,6 +31,9 @@ Changes = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a key of the config: training.epochs=3.")
 ]
 Model = Annotated[str, typer.Argument(metavar="MODEL", help="A folder, runs:/RUN/model or models:/NAME@ALIAS.")]
+Source = Annotated[
+    str, typer.Argument(metavar="SOURCE", help="A biLM: a folder, an archive, a TF-Hub handle, or OPTIONS,WEIGHTS.")
+]
 Encoding = Annotated[str, typer.Option(help="Encoding of the input.")]
 
 
@@ -84,7 +87,7 @@ def pretrain(config: Config, change: Changes = None) -> None:
 def embed(
     corpus: Annotated[str, typer.Argument(metavar="INPUT", help="A text, one sentence a line, or a CoNLL-U file.")],
     output: Annotated[Path, typer.Argument(metavar="OUTPUT", help="The HDF5 file to write.")],
-    source: Annotated[str, typer.Option(help="The biLM: a folder with options.json and an HDF5 file.")],
+    source: Annotated[str, typer.Option(help="The biLM: a folder, an archive, a TF-Hub handle, or OPTIONS,WEIGHTS.")],
     tokenizer: Annotated[str, typer.Option(help="spacy, or whitespace for text that is tokenised already.")] = "spacy",
     encoding: Encoding = "utf-8",
     stateful: Annotated[
@@ -167,11 +170,13 @@ def predict(
         list[str] | None, typer.Argument(metavar="TEXT", help="By default lines of standard input.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a text, with all there is to say.")] = False,
+    logits: Annotated[bool, typer.Option("--logits", help="With --json: the head's score of each label, too.")] = False,
 ) -> None:
     """Answer for texts."""
-    from dataclasses import asdict
-
     from serve.registry import find_model
+
+    if logits and not as_json:
+        raise typer.BadParameter("needs --json", param_hint="--logits")
 
     folder = find_model(model).folder
     if not texts:
@@ -179,11 +184,12 @@ def predict(
         if not texts:
             raise InputError("standard input: no text; expected at least one line")
     _load_keras()
+    from models.predictions import to_json
     from models.predictor import Predictor
     from pipeline.progress import one_line
 
-    for text, prediction in zip(texts, Predictor.load(folder).predict(texts), strict=True):
-        print(json.dumps(asdict(prediction), ensure_ascii=False) if as_json else one_line(text, prediction))
+    for text, prediction in zip(texts, Predictor.load(folder).predict(texts, logits=logits), strict=True):
+        print(json.dumps(to_json(prediction), ensure_ascii=False) if as_json else one_line(text, prediction))
 
 
 def _standard_input() -> list[str]:
@@ -210,6 +216,40 @@ def serve(
     run_server(found, listener)
 
 
+@app.command()
+def inspect(
+    source: Source,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+) -> None:
+    """Show what a source holds: form, sizes, options, vocabulary, parameters, checksum."""
+    from pipeline.inspect import inspect_stage
+
+    _silence_tensorflow()
+    found = inspect_stage(source)
+    if as_json:
+        print(json.dumps(found, ensure_ascii=False, indent=2))
+        return
+    from pipeline.progress import print_found
+
+    print_found(found)
+
+
+@app.command()
+def convert(
+    source: Annotated[str, typer.Argument(metavar="SOURCE", help="A biLM in any form, or an AllenNLP archive.")],
+    target: Annotated[Path, typer.Argument(metavar="TARGET", help="Where to write.")],
+    to: Annotated[
+        str | None,
+        typer.Option(help="files, zip or saved-model; by default zip for a name that ends in .zip, else files."),
+    ] = None,
+) -> None:
+    """Write a biLM in another form, or make a model folder of an AllenNLP archive."""
+    from pipeline.convert import convert_stage
+
+    _load_keras()
+    print(f"{target}: {convert_stage(source, target, to)}")
+
+
 def _load_keras() -> None:
     """Import Keras and its backend without the greetings that TensorFlow writes to standard error before it can be
     told not to."""
@@ -222,6 +262,10 @@ def _load_keras() -> None:
     finally:
         os.dup2(kept, 2)
         os.close(kept)
+    _silence_tensorflow()
+
+
+def _silence_tensorflow() -> None:
     # Each head is a graph of its own, which TensorFlow takes for a mistake.
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
 

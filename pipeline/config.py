@@ -8,6 +8,7 @@ import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from embeddings.errors import ConfigError
+from embeddings.handle import is_handle
 from embeddings.options import BiLMOptions
 from embeddings.settings import PretrainingSettings
 from embeddings.tokenizer import TokenizerName
@@ -26,10 +27,10 @@ def _existing(name: str) -> str:
     return name
 
 
-def _existing_folder(path: Path) -> Path:
-    if not path.is_dir():
-        raise ValueError(f"no such folder: {path}")
-    return path
+def _existing_source(source: str) -> str:
+    if not (is_handle(source) or all(Path(part).exists() for part in source.split(",")) or Path(source).exists()):
+        raise ValueError(f"no such source: {source}; expected a folder, an archive, a TF-Hub handle or OPTIONS,WEIGHTS")
+    return source
 
 
 DataFile = Annotated[str, AfterValidator(_existing)]
@@ -100,15 +101,15 @@ class Data(_Section):
 
 
 class Embedding(_Section):
-    """The biLM below the head.
+    """What is below the head.
 
     Args:
-        source: where its weights come from.
+        source: a biLM in any form, or for classification a SavedModel that embeds texts.
         weights: `pretrained`, or `random` for a biLM of the same sizes that has learned nothing.
         store: folder that keeps the computed layers for the next run; by default they are removed after training.
     """
 
-    source: Annotated[Path, AfterValidator(_existing_folder)]
+    source: Annotated[str, AfterValidator(_existing_source)]
     weights: Annotated[str, Field(pattern="^(pretrained|random)$")] = "pretrained"
     store: Path | None = None
 
@@ -199,8 +200,8 @@ def _problem(kind: type[_Section], path: Path, node: yaml.Node | None, detail: A
     if detail["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
         known = _known_keys(kind, keys[:-1])
         close = difflib.get_close_matches(keys[-1], known, n=1)
-        hint = f"did you mean '{close[0]}'?" if close else f"expected one of {', '.join(known)}"
-        return f"{place}: unknown key '{key}'; {hint}"
+        expected = f"; expected one of {', '.join(known)}" if known else ""
+        return f"{place}: unknown key '{key}'" + (f"; did you mean '{close[0]}'?" if close else expected)
     if detail["type"] == "missing":
         return f"{place}: key '{key}' is missing"
     if detail["type"] == "value_error":

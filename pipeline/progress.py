@@ -1,9 +1,10 @@
 """What a person sees of a command that works."""
 
+import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.progress import (
@@ -17,6 +18,7 @@ from rich.progress import (
 )
 from rich.table import Table
 
+from models.label_scheme import split_tag
 from models.predictions import Classification, Prediction
 
 if TYPE_CHECKING:
@@ -82,12 +84,31 @@ def print_scores(title: str, scores: dict[str, float]) -> None:
     console.print(table)
 
 
+def print_found(found: dict[str, Any]) -> None:
+    """What a source holds, a line each, with the parts of a part below it."""
+    width = max(map(len, found))
+    for name, value in found.items():
+        if value is None or value in ([], {}):
+            continue
+        lines = [f"{key}  {_text(part)}" for key, part in value.items()] if isinstance(value, dict) else [_text(value)]
+        for k, line in enumerate(lines):
+            console.print(f"{'' if k else name:{width}}  {line}", soft_wrap=True, markup=False)
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, int) and not isinstance(value, bool):
+        return f"{value:,}"
+    if isinstance(value, list) and all(isinstance(part, str) for part in value):
+        return " ".join(value)
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
 def one_line(text: str, prediction: Prediction) -> str:
     """A prediction for a person: label, probability and text; or the text with the spans in brackets; or words with
     their tags."""
     if isinstance(prediction, Classification):
         return f"{prediction.label}\t{prediction.probabilities[prediction.label]:.3f}\t{text}"
-    if all(tag == "O" or tag[:2] in ("B-", "I-") for tag in prediction.tags):
+    if all(tag == "O" or split_tag(tag)[0] != "O" for tag in prediction.tags):
         parts, read = [], 0
         for span in prediction.spans:
             parts += [text[read : span.start], f"[{span.text}]({span.label})"]

@@ -9,10 +9,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from embeddings.atomic import check_folder
-from embeddings.embedder import Embedder
-from embeddings.errors import InputError
+from embeddings.embedders import checksum, embeds_texts, load_embedder
+from embeddings.errors import ConfigError, InputError
 from embeddings.published import write_published
-from embeddings.source import checksum, find_source, load_bilm, random_bilm
+from embeddings.source import Source, find_source, opened, random_bilm
 from embeddings.store import Store
 from embeddings.weights import arrays_of
 from models.description import DESCRIPTION, Description
@@ -51,12 +51,15 @@ def train_stage(config: TrainConfig, on_epoch: Callable[[Epoch], None] = lambda 
         on_epoch: called after each epoch.
 
     Raises:
+        ConfigError: the source cannot serve the task.
         InputError: data cannot be read, or hold a label that the training data lack.
-        SourceError: the biLM cannot be read.
+        SourceError: the source cannot be read.
         OutputError: a folder or the tracking store cannot be written.
     """
     check_folder(config.output, DESCRIPTION)
-    find_source(config.embedding.source)
+    below = opened(config.embedding.source)
+    if embeds_texts(below):
+        config = _for_whole_texts(config)
     examples = {split: read_split(config, split) for split in SPLITS}
     labels = examples["train"].label_set()
     if len(labels) < 2:
@@ -67,14 +70,14 @@ def train_stage(config: TrainConfig, on_epoch: Callable[[Epoch], None] = lambda 
         examples[split].numbered(labels)
     with (
         start_run(config.tracking, f"{config.name} {config.embedding.weights} {config.seed}", config) as run,
-        _bilm_folder(config) as bilm_folder,
+        _with_weights(below, config) as source,
     ):
         for split in SPLITS:
             data = examples[split]
             run.data_set(getattr(config.data, split), checksum_of_sentences(data.sentences, data.targets), split)
             run.metrics({f"data.{split}.examples": len(data)})
         run.text(json.dumps(labels, indent=2, ensure_ascii=False), "labels.json")
-        with _stores(config, bilm_folder, examples) as stores:
+        with _stores(config, source, examples) as stores:
             epochs: list[Epoch] = []
 
             def log_epoch(epoch: Epoch) -> None:
@@ -98,7 +101,7 @@ def train_stage(config: TrainConfig, on_epoch: Callable[[Epoch], None] = lambda 
         scores = score(config.task, gold, predicted, labels)
         example = " ".join(examples["test"].sentences[0])
         description = Description(config.name, config.task, labels, config.data.tokenizer, config.head, scores, example)
-        save_model(config.output, description, head, bilm_folder)
+        save_model(config.output, description, head, source)
         kept = best_epoch(epochs, config.task, labels)
         run.metrics({f"test.{name}": value for name, value in scores.items()})
         run.metrics({f"kept.validation.{name}": value for name, value in kept.scores.items()})
@@ -127,29 +130,38 @@ def _read_split(task: Task, data: Data, split: str) -> Examples:
     return read_examples(path, task, data.text, data.label, data.tokenizer, data.encoding, data.format, limit)
 
 
-@contextmanager
-def _bilm_folder(config: TrainConfig) -> Iterator[Path]:
-    """The folder of the biLM below the head, made for this run if it has random weights."""
+def _for_whole_texts(config: TrainConfig) -> TrainConfig:
+    """The config for a source that gives one vector a text: such a source splits texts into words by itself."""
     source = config.embedding.source
+    if config.task != "classification":
+        raise ConfigError(f"embedding.source: {source} gives one vector a text; {config.task} needs one a word")
+    if config.embedding.weights == "random":
+        raise ConfigError(f"embedding.weights: 'random' is for a biLM; {source} embeds texts")
+    return config.model_copy(update={"data": config.data.model_copy(update={"tokenizer": "whitespace"})})
+
+
+@contextmanager
+def _with_weights(source: Source, config: TrainConfig) -> Iterator[Source]:
+    """The source, or one made for this run if it is to have random weights."""
     if config.embedding.weights == "pretrained":
         yield source
         return
     with TemporaryDirectory() as folder:
         stored, bilm = find_source(source), random_bilm(source, config.seed)
         write_published(Path(folder), stored.options, arrays_of(bilm), stored.vocabulary, stored.spelling)
-        yield Path(folder)
+        yield folder
 
 
 @contextmanager
-def _stores(config: TrainConfig, bilm_folder: Path, examples: dict[str, Examples]) -> Iterator[dict[str, Store]]:
-    """The biLM's layers of each split, computed once; they stay in `embedding.store` if the config names it."""
+def _stores(config: TrainConfig, source: Source, examples: dict[str, Examples]) -> Iterator[dict[str, Store]]:
+    """The source's layers of each split, computed once; they stay in `embedding.store` if the config names it."""
     with TemporaryDirectory() as temporary:
         base = config.embedding.store or Path(temporary)
-        bilm, stores, embedder = checksum(bilm_folder), {}, None
+        identity, stores, embedder = checksum(source), {}, None
         for split, data in examples.items():
-            folder = base / f"{bilm[:16]}-{checksum_of_sentences(data.sentences)[:16]}"
+            folder = base / f"{identity[:16]}-{checksum_of_sentences(data.sentences)[:16]}"
             if not folder.is_dir():
-                embedder = embedder or Embedder(load_bilm(bilm_folder))
+                embedder = embedder or load_embedder(source)
                 Store.write(folder, embedder.embed(data.sentences))
             stores[split] = Store(folder)
         yield stores

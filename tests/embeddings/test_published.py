@@ -8,9 +8,10 @@ import pytest
 
 from embeddings import load_bilm
 from embeddings.bilm import BiLM
+from embeddings.embedders import checksum
 from embeddings.errors import SourceError
 from embeddings.published import write_published
-from embeddings.source import checksum, copy_bilm, find_source, random_bilm
+from embeddings.source import copy_bilm, find_source, random_bilm
 from embeddings.weights import EXTRAS, arrays_of
 
 

@@ -57,7 +57,7 @@ WRONG = {
     "wrong choice": (("tagging", "tagger"), "line 2: 'task' is 'tagger'; expected 'classification' or 'tagging'"),
     "missing key": (("  source: ", "  store: "), "line 8: key 'embedding.source' is missing"),
     "missing file": (("train: ", "train: no-"), "line 5: 'data.train': no such file: no-"),
-    "missing biLM": (("  source: ", "  source: no"), "line 9: 'embedding.source': no such folder: no"),
+    "missing biLM": (("  source: ", "  source: no"), "line 9: 'embedding.source': no such source: no"),
     "out of range": (("units: 7", "units: -3"), "line 11: 'head.units' is -3; expected greater than or equal to 1"),
     "what does not go together": (("units: 7", "pooling: last\n  encoder: dense"), "pooling 'last' needs a recurrent"),
     "no date": (("a-name", "2024-99-99"), "not YAML (month must be in 1..12"),

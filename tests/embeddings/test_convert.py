@@ -1,0 +1,90 @@
+import dataclasses
+from typing import get_args
+
+import numpy as np
+import pytest
+
+from embeddings.bilm import BiLM
+from embeddings.convert import Form, convert_bilm, form_of
+from embeddings.errors import OutputError, SourceError
+from embeddings.published import write_published
+from embeddings.source import find_source
+from embeddings.spelling import spelling_of
+from embeddings.weights import EXTRAS, SOFTMAX, arrays_of
+
+FORMS = get_args(Form)
+VOCABULARY = ["<S>", "</S>", "<UNK>", "the", "naïve", "\u2028"]
+
+
+def weights(source):
+    return {key: array for key, array in find_source(source).arrays().items() if key not in EXTRAS}
+
+
+def assert_same_biLM(one, other):
+    assert find_source(one).options == find_source(other).options
+    theirs = weights(other)
+    for key, array in weights(one).items():
+        np.testing.assert_array_equal(array, theirs[key], err_msg=key, strict=True)
+
+
+def target(folder, form):
+    return folder / (f"{form}.zip" if form == "zip" else form)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_round_trip_through_a_form_is_bit_exact(shared, tmp_path, form):
+    original = shared / "fixtures/bilm"
+    convert_bilm(original, target(tmp_path, form), form)
+    assert_same_biLM(original, target(tmp_path, form))
+    convert_bilm(target(tmp_path, form), tmp_path / "back", "files")
+    assert_same_biLM(original, tmp_path / "back")
+
+
+def test_a_journey_through_all_forms_ends_where_it_began(tiny_bilm_folder, tmp_path):
+    at = tiny_bilm_folder
+    for form in FORMS:
+        convert_bilm(at, target(tmp_path, form), form)
+        at = target(tmp_path, form)
+    assert_same_biLM(tiny_bilm_folder, at)
+
+
+@pytest.mark.parametrize("form", ["files", "zip"])
+def test_vocabulary_and_softmax_travel(tiny_options, tmp_path, form, random):
+    softmax = dict(zip(SOFTMAX, (random.normal(size=(6, 4)).astype("f4"), np.zeros(6, "f4")), strict=True))
+    (tmp_path / "first").mkdir()
+    write_published(tmp_path / "first", tiny_options, arrays_of(BiLM(tiny_options)) | softmax, VOCABULARY)
+    convert_bilm(tmp_path / "first", target(tmp_path, form), form)
+    found = find_source(target(tmp_path, form))
+    assert found.vocabulary == tuple(word.strip() for word in VOCABULARY)
+    np.testing.assert_array_equal(found.arrays()[SOFTMAX[0]], softmax[SOFTMAX[0]])
+
+
+def test_a_biLM_over_words_keeps_its_words(tiny_options, tmp_path):
+    words = VOCABULARY[:5]
+    options = dataclasses.replace(tiny_options, inputs="words", words=5, word_dim=4, filters=())
+    (tmp_path / "first").mkdir()
+    write_published(tmp_path / "first", options, arrays_of(BiLM(options, spelling_of(options, words))), words)
+    convert_bilm(tmp_path / "first", tmp_path / "second.zip", "zip")
+    assert_same_biLM(tmp_path / "first", tmp_path / "second.zip")
+    assert find_source(tmp_path / "second.zip").spelling.ids(["naïve", "new"]).tolist() == [[5], [3]]
+
+
+def test_the_name_tells_the_form_unless_it_is_asked_for(tmp_path):
+    assert [form_of(tmp_path / "a.zip"), form_of(tmp_path / "a"), form_of(tmp_path / "a.zip", "files")] == [
+        "zip",
+        "files",
+        "files",
+    ]
+    with pytest.raises(OutputError, match="no form 'tf1' to write; expected one of files, zip, saved-model"):
+        form_of(tmp_path, "tf1")
+
+
+def test_nothing_is_left_of_a_conversion_that_fails(tiny_bilm_folder, tmp_path):
+    for form in FORMS:
+        with pytest.raises(SourceError):
+            convert_bilm(tmp_path / "nothing", target(tmp_path, form), form)
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full/notes.txt").write_text("mine")
+    with pytest.raises(OutputError, match="holds something else"):
+        convert_bilm(tiny_bilm_folder, tmp_path / "full", "files")
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["full", "notes.txt"]
