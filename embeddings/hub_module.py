@@ -14,6 +14,7 @@ from embeddings.checkpoint import CELL_NAMES, Checkpoint, checkpoint_files
 from embeddings.checkpoint_index import MAGIC
 from embeddings.errors import SourceError
 from embeddings.options import MAX_CHARACTERS_PER_WORD, BiLMOptions
+from embeddings.saved_graph import read_graph
 from embeddings.stored import StoredBiLM
 from embeddings.weights import MIX, Arrays, cell_key, checked, weight_shapes
 
@@ -134,18 +135,9 @@ class _Graph:
     """
 
     def __init__(self, data: bytes, where: str):
-        from google.protobuf.message import DecodeError
-        from tensorflow.core.protobuf import saved_model_pb2
-
-        model = saved_model_pb2.SavedModel()
-        try:
-            model.ParseFromString(data)
-        except DecodeError as error:
-            raise SourceError(f"{where}: not a SavedModel ({error})") from None
-        if not model.meta_graphs:
-            raise SourceError(f"{where}: a SavedModel without a graph")
+        graph = read_graph(data, where).graph_def
         # A module holds its signatures' copies of the biLM as bilm, bilm_1, ...; one of them is enough.
-        self.nodes = {node.name: node for node in model.meta_graphs[0].graph_def.node if node.name.startswith("bilm/")}
+        self.nodes = {node.name: node for node in graph.node if node.name.startswith("bilm/")}
 
     def switches(self) -> dict[str, Any]:
         """The options that the graph tells: those whose nodes are found."""

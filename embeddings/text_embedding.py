@@ -13,6 +13,7 @@ import numpy as np
 
 from embeddings.archive import Tree
 from embeddings.errors import InputError, SourceError
+from embeddings.saved_graph import read_graph
 from embeddings.source import Source, source_tree
 
 GRAPH = "saved_model.pb"
@@ -116,18 +117,7 @@ def _graph(tree: Tree) -> tuple[Any, str]:
     """The first graph of a SavedModel, and the file."""
     name = _name(tree)
     where = tree.where(name)
-    data = tree.read(name)
-    from google.protobuf.message import DecodeError
-    from tensorflow.core.protobuf import saved_model_pb2
-
-    model = saved_model_pb2.SavedModel()
-    try:
-        model.ParseFromString(data)
-    except DecodeError as error:
-        raise SourceError(f"{where}: not a SavedModel ({error})") from None
-    if not model.meta_graphs:
-        raise SourceError(f"{where}: a SavedModel without a graph")
-    return model.meta_graphs[0], where
+    return read_graph(tree.read(name), where), where
 
 
 def _entry(graph: Any, where: str) -> str:
