@@ -19,7 +19,7 @@ import zipfile
 import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
 from typing import Any, BinaryIO, NamedTuple
@@ -35,6 +35,9 @@ all, and text five times."""
 
 MEMBERS = 10_000
 """Most members of an archive."""
+
+_ANY = 100
+"""Levels of folders, where any number will do."""
 
 _HEADER = 2**20
 """Most bytes of a member's header in a tar archive: `tarfile` holds it in memory, however long it says to be."""
@@ -177,10 +180,17 @@ class Files(Tree):
 
 
 class Folder(Tree):
-    """The files in a folder, four levels deep at most."""
+    """The files in a folder, not too deep within it, so that nobody's whole disk is searched.
 
-    def __init__(self, path: Path, place: str | None = None):
-        super().__init__(place or str(path), list(_names(path)))
+    Args:
+        path: of the folder.
+        place: what messages call it.
+        levels: folders within folders to look into.
+    """
+
+    def __init__(self, path: Path, place: str | None = None, levels: int = 2):
+        with reading(str(path)):
+            super().__init__(place or str(path), list(_names(path, levels)))
         self._path = path
 
     def open(self, name: str) -> BinaryIO:
@@ -240,7 +250,11 @@ class Tar(Folder):
                 name = members.take(_Member.of_tar(info))
                 if name:
                     _write(archive.extractfile(info), Path(self._unpacked.name, name))  # type: ignore[arg-type]
-        super().__init__(Path(self._unpacked.name), str(path))
+            # The checksum of the packed bytes stands at their end, behind what the archive needs.
+            while stream.read(2**20):
+                if stream.tell() > 2 * members.limit:
+                    raise SourceError(f"{path}: unpacks to more than {members.limit:,} bytes")
+        super().__init__(Path(self._unpacked.name), str(path), levels=_ANY)
 
 
 def open_tree(path: Path) -> Tree:
@@ -249,9 +263,9 @@ def open_tree(path: Path) -> Tree:
     Raises:
         SourceError: there is nothing, or it is a file of another kind, or an archive that is broken or not safe.
     """
-    if path.is_dir():
-        return Folder(path)
     with reading(str(path)):
+        if path.is_dir():
+            return Folder(path)
         if path.exists() and not path.is_file():
             raise SourceError(f"{path}: a device or a pipe; expected a folder or an archive")
         if zipfile.is_zipfile(path):
@@ -261,6 +275,10 @@ def open_tree(path: Path) -> Tree:
     # A tar archive that is not compressed says so only within its first header.
     if head.startswith(tuple(_COMPRESSIONS)) or head[257:262] == b"ustar":
         return Tar(path)
+    if head.startswith(b"PK"):
+        raise SourceError(f"{path}: broken or truncated (a zip archive without its end)")
+    if head.startswith(b"\x89HDF") or head.lstrip()[:1] == b"{":
+        raise SourceError(f"{path}: one file of a biLM; expected its folder, or both as OPTIONS.json,WEIGHTS.hdf5")
     raise SourceError(f"{path}: a file of {path.stat().st_size:,} bytes that is no zip and no tar archive")
 
 
@@ -279,18 +297,24 @@ def reading(where: str) -> Iterator[None]:
         raise SourceError(f"{where}: broken or truncated ({error or type(error).__name__})") from None
 
 
-def _names(folder: Path, levels: int = 4) -> Iterator[str]:
+def _names(folder: Path, levels: int) -> Iterator[str]:
+    def fail(error: OSError) -> None:
+        # What lies deeper may be another's.
+        if Path(error.filename or "") == folder:
+            raise error
+
     found = 0
-    for root, folders, files in os.walk(folder):
+    for root, folders, files in os.walk(folder, onerror=fail):
         inner = Path(root).relative_to(folder)
-        if len(inner.parts) >= levels - 1:
+        if len(inner.parts) >= levels:
             folders.clear()
         for file in files:
             if (found := found + 1) > MEMBERS:
                 raise SourceError(f"{folder}: more than {MEMBERS:,} files; expected the folder of a biLM")
             # A pipe would be waited for.
-            if Path(root, file).is_file():
-                yield (inner / file).as_posix()
+            with suppress(OSError):
+                if Path(root, file).is_file():
+                    yield (inner / file).as_posix()
 
 
 class _Member(NamedTuple):

@@ -1,7 +1,8 @@
 """Files and folders that are there whole or not at all."""
 
+import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from uuid import uuid4
@@ -31,14 +32,17 @@ def atomic_file(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def atomic_folder(path: Path, marker: str) -> Iterator[Path]:
-    """As `atomic_file`, for a folder. A folder that stood at `path` before is replaced, if it holds the file `marker`,
-    which tells that it is an earlier result of the same kind.
+def atomic_folder(path: Path, files: Sequence[str]) -> Iterator[Path]:
+    """As `atomic_file`, for a folder. A folder that stood at `path` before is replaced if it is an earlier result.
+
+    Args:
+        path: of the folder.
+        files: what a result of this kind holds: first the file by which it is known, then the other files and folders.
 
     Raises:
         OutputError: the place cannot be written, or holds something else.
     """
-    check_folder(path, marker)
+    check_folder(path, files)
     path = path.absolute()
     temporary, replaced = _beside(path), _beside(path)
     try:
@@ -56,25 +60,39 @@ def atomic_folder(path: Path, marker: str) -> Iterator[Path]:
             shutil.rmtree(rest, ignore_errors=True)
 
 
-def check_file(path: Path) -> None:
+def check_file(path: Path, begins: bytes = b"") -> None:
     """Whether a file may be written here; asked before long work, so that its result is not lost.
+
+    Args:
+        path: of the file.
+        begins: first bytes of every file of this kind: one that begins otherwise is somebody's own and not replaced.
 
     Raises:
         OutputError: it may not.
     """
     if path.is_dir():
         raise OutputError(f"{path}: is a folder; expected a file to write")
+    if path.is_file() and path.stat().st_size:
+        with path.open("rb") as file:
+            if file.read(len(begins)) != begins:
+                raise OutputError(f"{path}: holds something else; expected a new file, or an earlier result")
     _check_parent(path)
 
 
-def check_folder(path: Path, marker: str) -> None:
+def check_folder(path: Path, files: Sequence[str]) -> None:
     """Whether a folder may be written here; asked before long work, so that its result is not lost.
 
     Raises:
-        OutputError: it may not: the place holds something that is not an earlier result (no file `marker` in it).
+        OutputError: it may not: the place holds something that is not an earlier result, or more than that.
     """
-    if path.exists() and not (path / marker).is_file() and (not path.is_dir() or any(path.iterdir())):
-        raise OutputError(f"{path}: holds something else (no {marker} in it); expected a new or an empty folder")
+    if path.exists() and not path.is_dir():
+        raise OutputError(f"{path}: is a file; expected a new or an empty folder")
+    found = {item.name for item in path.iterdir() if not item.name.startswith(".")} if path.exists() else set()
+    if found and not (path / files[0]).is_file():
+        raise OutputError(f"{path}: holds something else (no {files[0]} in it); expected a new or an empty folder")
+    foreign = sorted(found - {file.partition("/")[0] for file in files})
+    if foreign:
+        raise OutputError(f"{path}: holds {foreign[0]}, too; expected a new or an empty folder")
     _check_parent(path)
 
 
@@ -82,6 +100,8 @@ def _check_parent(path: Path) -> None:
     above = next(parent for parent in path.absolute().parents if parent.exists())
     if not above.is_dir():
         raise OutputError(f"{path}: cannot be written ({above} is a file)")
+    if not os.access(above, os.W_OK | os.X_OK):
+        raise OutputError(f"{path}: cannot be written (no permission to write in {above})")
 
 
 def _beside(path: Path) -> Path:

@@ -8,11 +8,10 @@ import numpy as np
 from embeddings.archive import Tree
 from embeddings.checkpoint_index import read_index
 from embeddings.errors import SourceError
-from embeddings.published import OPTIONS, PublishedBiLM
+from embeddings.published import HDF5, OPTIONS, PublishedBiLM
 from embeddings.weights import SOFTMAX, Arrays, check_array, checked, weight_shapes
 
 INDEX, DATA = ".index", ".data-"
-_HDF5 = b"\x89HDF\r\n\x1a\n"
 _STEP = re.compile(r"\.ckpt(?:-(\d+))?\.index$")
 _NEWEST = re.compile(rb'^model_checkpoint_path:\s*"(?:[^"\n]*/)?([^"/\n]+)"', re.MULTILINE)
 
@@ -105,7 +104,10 @@ class TrainingCheckpoint(PublishedBiLM):
 
     def __init__(self, tree: Tree, options: str, index: str):
         super().__init__(tree, options, index)
-        self.files = (options, index, *checkpoint_files(tree, index)[1:])
+
+    @property
+    def _weight_files(self) -> tuple[str, ...]:
+        return checkpoint_files(self.tree, self._weights)
 
     @classmethod
     def find(cls, tree: Tree) -> "TrainingCheckpoint | None":
@@ -121,7 +123,7 @@ class TrainingCheckpoint(PublishedBiLM):
         place = tree.within(options[0])
         beside = [name for name in tree.names if tree.within(name) == place]
         steps = {name: int(found[1] or 0) for name in beside if (found := _STEP.search(name))}
-        if not steps or any(tree.head(name) == _HDF5 for name in beside):
+        if not steps or any(tree.head(name) == HDF5 for name in beside):
             return None
         newest = max(steps, key=lambda name: steps[name])
         if f"{place}checkpoint" in beside:
@@ -135,7 +137,7 @@ class TrainingCheckpoint(PublishedBiLM):
 
     @cached_property
     def _checkpoint(self) -> Checkpoint:
-        return Checkpoint(self.tree, self.files[1])
+        return Checkpoint(self.tree, self._weights)
 
     def arrays(self) -> Arrays:
         checkpoint, options = self._checkpoint, self.options

@@ -1,42 +1,37 @@
 """What embeds texts below a head: the biLM of a source, or a SavedModel that embeds whole texts."""
 
-import shutil
 from pathlib import Path
 
 from embeddings.embedder import Embedder
-from embeddings.errors import SourceError
-from embeddings.source import Source, copy_bilm, find_bilm, find_source, load_bilm, source_tree, stored_pair
-from embeddings.stored import checksum_of
-from embeddings.text_embedding import GRAPH, TextEmbedder, is_text_embedding, load_text_embedder
+from embeddings.source import Source, bilm_in, copy_bilm, find_bilm, load_bilm, source_tree, stored_pair
+from embeddings.stored import StoredBiLM
+from embeddings.text_embedding import StoredTextEmbedding, TextEmbedder
 
+Stored = StoredBiLM | StoredTextEmbedding
 AnyEmbedder = Embedder | TextEmbedder
 
 
-def embeds_texts(source: Source) -> bool:
-    """Whether a source gives one vector a text, not one a word.
+def find_embedder(source: Source) -> Stored:
+    """What a source holds, looked at and not run.
 
     Raises:
-        SourceError: it holds nothing that embeds.
+        SourceError: it holds nothing that embeds, or a biLM that is broken.
     """
-    if stored_pair(source):
-        return False
+    pair = stored_pair(source)
+    if pair:
+        return pair
     tree = source_tree(source)
-    try:
-        find_bilm(tree)
-    except SourceError:
-        if tree.named(GRAPH) and is_text_embedding(tree):
-            return True
-        raise
-    return False
+    found = bilm_in(tree) or StoredTextEmbedding.find(tree)
+    return found or find_bilm(tree)
 
 
-def load_embedder(source: Source) -> AnyEmbedder:
-    """What a source holds, ready to embed.
+def load_embedder(stored: Stored) -> AnyEmbedder:
+    """What was found, ready to embed. A text embedding is a program, which this runs.
 
     Raises:
         SourceError: it cannot be read.
     """
-    return load_text_embedder(source) if embeds_texts(source) else Embedder(load_bilm(source))
+    return stored.load() if isinstance(stored, StoredTextEmbedding) else Embedder(load_bilm(stored))
 
 
 def shape_of(embedder: AnyEmbedder) -> tuple[int, int]:
@@ -47,19 +42,9 @@ def shape_of(embedder: AnyEmbedder) -> tuple[int, int]:
     return options.layers + 1, options.dim
 
 
-def copy_source(source: Source, folder: Path) -> None:
-    """Write what embeds into an existing, empty folder: a biLM in the published form, a SavedModel as it is."""
-    if not embeds_texts(source):
-        copy_bilm(source, folder)
-        return
-    tree = source_tree(source)
-    (graph,) = tree.named(GRAPH)
-    shutil.copytree(tree.folder() / tree.within(graph), folder, dirs_exist_ok=True)
-
-
-def checksum(source: Source) -> str:
-    """SHA-256 over the files of what embeds, in hexadecimal."""
-    if not embeds_texts(source):
-        return find_source(source).checksum()
-    tree = source_tree(source)
-    return checksum_of(tree, tree.names)
+def copy_stored(stored: Stored, folder: Path) -> None:
+    """Write what was found into an existing, empty folder: a biLM in the published form, a SavedModel as it is."""
+    if isinstance(stored, StoredTextEmbedding):
+        stored.copy_to(folder)
+    else:
+        copy_bilm(stored, folder)

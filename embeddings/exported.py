@@ -7,13 +7,13 @@ from embeddings.archive import Tree
 from embeddings.checkpoint import Checkpoint, checkpoint_files
 from embeddings.errors import SourceError
 from embeddings.options import BiLMOptions
-from embeddings.published import check_size
 from embeddings.spelling import Spelling, spelling_of
 from embeddings.stored import StoredBiLM
-from embeddings.weights import MIX, Arrays, arrays_of, checked, parameters
+from embeddings.weights import MIX, Arrays, arrays_of, check_size, checked, parameters
 
 INDEX = "variables/variables.index"
 DESCRIPTION = "assets.extra/telmo.json"
+FILES = (DESCRIPTION, "saved_model.pb", "fingerprint.pb", "variables", "assets")
 """What Telmo needs to read a biLM back. That folder of a SavedModel is for whatever others add to it."""
 
 

@@ -16,7 +16,7 @@ from embeddings.errors import SourceError
 from embeddings.options import MAX_CHARACTERS_PER_WORD, BiLMOptions
 from embeddings.saved_graph import read_graph
 from embeddings.stored import StoredBiLM
-from embeddings.weights import MIX, Arrays, cell_key, checked, weight_shapes
+from embeddings.weights import MIX, Arrays, cell_key, check_size, checked, weight_shapes
 
 GRAPH, INDEX = "saved_model.pb", "variables/variables.index"
 
@@ -79,9 +79,11 @@ class HubModule(StoredBiLM):
             "highways": len(list(self._numbered("CNN_high_{}/W_carry"))),
         }
         try:
-            return BiLMOptions(**stated | self._switches(min((width for _, width, _, _ in filters), default=1)))
+            options = BiLMOptions(**stated | self._switches(min((width for _, width, _, _ in filters), default=1)))
         except ValueError as error:
             raise SourceError(f"{self._checkpoint.where}: not the shapes of a biLM ({error})") from None
+        check_size(options, self._checkpoint.where)
+        return options
 
     def _numbered(self, name: str) -> Iterator[str]:
         """The keys that are there of a weight's name with 0, 1, 2, ... in it."""

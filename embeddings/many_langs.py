@@ -17,11 +17,10 @@ import numpy as np
 from embeddings.archive import Tree
 from embeddings.errors import SourceError
 from embeddings.options import BiLMOptions
-from embeddings.published import check_size
 from embeddings.spelling import Spelling, spelling_of
 from embeddings.stored import StoredBiLM
 from embeddings.torch_file import read_shapes, read_state
-from embeddings.weights import Arrays, cell_key, check_array, checked
+from embeddings.weights import Arrays, cell_key, check_array, check_size, checked
 
 CONFIG, CHARACTERS, WORDS = "config.json", "char.dic", "word.dic"
 EMBEDDER, ENCODER = "token_embedder.pkl", "encoder.pkl"

@@ -7,10 +7,9 @@ mix in the same HDF5 file, and the dictionaries of a biLM that reads by dictiona
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
-from math import prod
 from pathlib import Path
 from typing import BinaryIO
 
@@ -22,12 +21,11 @@ from embeddings.errors import SourceError
 from embeddings.options import BiLMOptions
 from embeddings.spelling import Spelling, spelling_of
 from embeddings.stored import StoredBiLM
-from embeddings.weights import EXTRAS, Arrays, check_array, checked, weight_shapes
+from embeddings.weights import EXTRAS, Arrays, check_array, check_size, checked, weight_shapes
 
 OPTIONS, WEIGHTS, VOCABULARY, DICTIONARIES = "options.json", "weights.hdf5", "vocabulary.txt", "dictionaries.json"
-_HDF5 = b"\x89HDF\r\n\x1a\n"
-_MOST = 1000
-"""Most layers, highways and characters of a word. The published models have 4, 2 and 50."""
+FILES = (OPTIONS, WEIGHTS, VOCABULARY, DICTIONARIES)
+HDF5 = b"\x89HDF\r\n\x1a\n"
 _VOCABULARY = re.compile(r"vocab[\w-]*\.txt(\.gz)?")
 
 
@@ -42,7 +40,7 @@ class PublishedBiLM(StoredBiLM):
 
     def __init__(self, tree: Tree, options: str, weights: str):
         super().__init__(tree)
-        self.files = (options, weights)
+        self._options, self._weights = options, weights
 
     @classmethod
     def find(cls, tree: Tree) -> "PublishedBiLM | None":
@@ -60,8 +58,8 @@ class PublishedBiLM(StoredBiLM):
         shown = tree.named("")
         beside = [name for name in shown if tree.within(name) == place]
         weights = (
-            [name for name in beside if _holds_bilm(tree, name)]
-            or [name for name in shown if _holds_bilm(tree, name)]
+            _weights_among(tree, beside)
+            or _weights_among(tree, shown)
             # Something else or broken, to be refused by its name.
             or [name for name in shown if name.endswith(".hdf5")]
         )
@@ -70,32 +68,51 @@ class PublishedBiLM(StoredBiLM):
             raise SourceError(f"{tree.place}: expected one HDF5 file with the weights of a biLM, found {found}")
         return cls(tree, options[0], weights[0])
 
+    @property
+    def files(self) -> tuple[str, ...]:  # type: ignore[override]
+        """Options and weights, and what gives words their numbers."""
+        spelled = {"words": self._vocabulary, "dictionaries": self._dictionaries}.get(self.options.inputs)
+        return (self._options, *self._weight_files, *([spelled] if spelled in self.tree.names else []))
+
+    @property
+    def _weight_files(self) -> tuple[str, ...]:
+        return (self._weights,)
+
+    @property
+    def _dictionaries(self) -> str:
+        return self.tree.within(self._options) + DICTIONARIES
+
+    @property
+    def _vocabulary(self) -> str | None:
+        place = self.tree.within(self._weights)
+        found = [name for name in self.tree.names if _VOCABULARY.fullmatch(name.removeprefix(place))]
+        if len(found) > 1 and self.options.inputs == "words":
+            raise SourceError(f"{self.tree.place}: expected one vocabulary, found {', '.join(found)}")
+        return found[0] if found else None
+
     @cached_property
     def options(self) -> BiLMOptions:
-        name = self.files[0]
+        name = self._options
         options = BiLMOptions.from_json(self.tree.json(name), self.tree.where(name))
         check_size(options, self.tree.where(name))
         return options
 
     def arrays(self) -> Arrays:
-        name = self.files[1]
+        name = self._weights
         with self.tree.open(name) as file:
             return read_hdf5(file, self.options, self.tree.where(name))
 
     @cached_property
     def vocabulary(self) -> tuple[str, ...]:
-        place = self.tree.within(self.files[1])
-        found = [name for name in self.tree.names if _VOCABULARY.fullmatch(name.removeprefix(place))]
-        if not found:
-            return ()
-        return tuple(line.strip() for line in self.tree.text(found[0]).removesuffix("\n").split("\n"))
+        name = self._vocabulary
+        return tuple(line.strip() for line in self.tree.text(name).removesuffix("\n").split("\n")) if name else ()
 
     @property
     def spelling(self) -> Spelling:
-        words, characters, where = self.vocabulary, (), self.tree.place or self.files[0]
+        words, characters, where = self.vocabulary, (), self.tree.place or self._options
         try:
             if self.options.inputs == "dictionaries":
-                name = self.tree.within(self.files[0]) + DICTIONARIES
+                name = self._dictionaries
                 where = self.tree.where(name)
                 if name not in self.tree.names:
                     raise ValueError("missing; the biLM reads its words by these dictionaries")
@@ -106,11 +123,18 @@ class PublishedBiLM(StoredBiLM):
             raise SourceError(f"{where}: {error}") from None
 
 
+def _weights_among(tree: Tree, names: Iterable[str]) -> list[str]:
+    """The files that have a biLM's weights. Only where several may are they opened, which for a member of a zip archive
+    means to unpack it."""
+    found = [name for name in names if name.endswith(WEIGHTS) or tree.head(name) == HDF5]
+    return found if len(found) == 1 else [name for name in found if _holds_bilm(tree, name)]
+
+
 def _holds_bilm(tree: Tree, name: str) -> bool:
     """Whether a file has a biLM's weights; a broken file counts if it is named as weights, to be refused by name
     later."""
     named = name.endswith(WEIGHTS)
-    if tree.head(name) != _HDF5:
+    if tree.head(name) != HDF5:
         return named
     with tree.open(name) as binary:
         try:
@@ -119,21 +143,6 @@ def _holds_bilm(tree: Tree, name: str) -> bool:
                 return named or (there(b"RNN_0") and (there(b"char_embed") or there(b"embedding")))
         except SourceError:
             return named
-
-
-def check_size(options: BiLMOptions, where: str) -> None:
-    """Whether a biLM of these options is one that can be read, before anything of its size is made.
-
-    Raises:
-        SourceError: it is not.
-    """
-    for size in ("layers", "highways", "max_characters"):
-        if (found := getattr(options, size)) > _MOST:
-            raise SourceError(f"{where}: {size} {found:,}; more than can be read")
-    # In Python's own numbers, which have no end.
-    numbers = sum(prod(shape) for _, shape in weight_shapes(options))
-    if 4 * numbers > LIMIT:
-        raise SourceError(f"{where}: the options ask for {numbers:,} parameters; more than can be read")
 
 
 def read_hdf5(binary: BinaryIO, options: BiLMOptions, where: str) -> Arrays:

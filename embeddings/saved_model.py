@@ -22,7 +22,7 @@ import keras
 from embeddings.atomic import atomic_folder
 from embeddings.elmo_encoder import ElmoEncoder
 from embeddings.errors import OutputError
-from embeddings.exported import DESCRIPTION
+from embeddings.exported import DESCRIPTION, FILES
 from embeddings.source import Source
 
 
@@ -44,7 +44,7 @@ def export_saved_model(folder: Path, elmo: ElmoEncoder | Source) -> None:
         )
     import tensorflow as tf
 
-    with atomic_folder(Path(folder), DESCRIPTION) as temporary:
+    with atomic_folder(Path(folder), FILES) as temporary:
         encoder = elmo if isinstance(elmo, ElmoEncoder) else ElmoEncoder.load(elmo)
         exported, signatures = _traced(encoder)
         try:

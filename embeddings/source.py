@@ -7,7 +7,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from embeddings.archive import Files, Folder, Tree, open_tree
+from embeddings.archive import Files, Folder, Tree, open_tree, reading
 from embeddings.errors import SourceError
 from embeddings.handle import is_handle, resolve_handle
 from embeddings.published import PublishedBiLM, write_published
@@ -16,9 +16,9 @@ from embeddings.stored import StoredBiLM
 if TYPE_CHECKING:
     from embeddings.bilm import BiLM
 
-Source = str | Path | Tree | tuple[str | Path, str | Path]
-"""A folder, an archive, a TF-Hub handle, their files, or the pair of options and weights, also as one string with a
-comma."""
+Source = str | Path | StoredBiLM | tuple[str | Path, str | Path]
+"""A folder, an archive, a TF-Hub handle, or the pair of options and weights, also as one string with a comma; or what
+was found there before, so that it is not looked for again."""
 
 _FORMS = (
     ("embeddings.exported", "ExportedBiLM"),
@@ -36,6 +36,8 @@ def find_source(source: Source) -> StoredBiLM:
     Raises:
         SourceError: there is no such place, or it holds no biLM.
     """
+    if isinstance(source, StoredBiLM):
+        return source
     return stored_pair(source) or find_bilm(source_tree(source))
 
 
@@ -53,17 +55,8 @@ def stored_pair(source: Source) -> PublishedBiLM | None:
     paths = [Path(path) for path in source]
     for path in paths:
         if not path.is_file():
-            raise SourceError(f"{path}: no such file; expected options.json and the HDF5 file of a biLM")
+            raise SourceError(f"{path}: no such file; expected options and weights, as OPTIONS.json,WEIGHTS.hdf5")
     return PublishedBiLM(Files(*paths), *map(str, paths))
-
-
-def opened(source: Source) -> Source:
-    """The same source, its archive unpacked or its handle fetched, for whoever reads it more than once.
-
-    Raises:
-        SourceError: there is nothing, or nothing that holds files.
-    """
-    return source if stored_pair(source) else source_tree(source)
 
 
 def source_tree(source: Source) -> Tree:
@@ -72,14 +65,29 @@ def source_tree(source: Source) -> Tree:
     Raises:
         SourceError: there is nothing, or nothing that holds files.
     """
-    if isinstance(source, Tree):
-        return source
     if is_handle(source):
         return Folder(resolve_handle(str(source)), str(source))
+    if not str(source).strip():
+        raise SourceError("the source is empty; expected a biLM: a folder, an archive or a TF-Hub handle")
     path = Path(source)  # type: ignore[arg-type]
-    if not path.exists():
+    with reading(str(path)):
+        exists = path.exists()
+    if not exists:
         raise SourceError(f"{source}: does not exist; expected a biLM: a folder, an archive or a TF-Hub handle")
     return open_tree(path)
+
+
+def bilm_in(tree: Tree) -> StoredBiLM | None:
+    """The biLM among files, or None.
+
+    Raises:
+        SourceError: there is one, but a part of it is missing, or there are several.
+    """
+    for module, name in _FORMS:
+        found = getattr(import_module(module), name).find(tree)
+        if found is not None:
+            return found
+    return None
 
 
 def find_bilm(tree: Tree) -> StoredBiLM:
@@ -88,10 +96,15 @@ def find_bilm(tree: Tree) -> StoredBiLM:
     Raises:
         SourceError: there is none, or a part of it is missing.
     """
-    for module, name in _FORMS:
-        found = getattr(import_module(module), name).find(tree)
-        if found is not None:
-            return found
+    found = bilm_in(tree)
+    if found:
+        return found
+    if tree.named("weights.th"):
+        raise SourceError(f"{tree.place}: a model that AllenNLP trained, no biLM; `telmo convert` makes a model of it")
+    if tree.named("saved_model.pb"):
+        raise SourceError(
+            f"{tree.place}: a SavedModel, but no biLM; one that embeds whole texts is a source of `telmo train` alone"
+        )
     raise SourceError(
         f"{tree.place}: no biLM in it; expected options.json and an HDF5 file, a TF-Hub module or ELMoForManyLangs"
     )

@@ -68,7 +68,7 @@ class Store:
             OutputError: the folder cannot be written.
         """
         lengths, shape = [0], {"layers": 0, "dim": 0}
-        with atomic_folder(folder, SHAPE) as temporary:
+        with atomic_folder(folder, (SHAPE, "vectors.f32", "first_word.npy")) as temporary:
             with (temporary / "vectors.f32").open("wb") as file:
                 for layers in vectors:
                     shape = {"layers": layers.shape[0], "dim": layers.shape[2]}

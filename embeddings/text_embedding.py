@@ -5,8 +5,10 @@ A SavedModel is a program. To look at one is safe; to load it with `load_text_em
 whoever does so.
 """
 
+import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,7 +16,9 @@ import numpy as np
 from embeddings.archive import Tree
 from embeddings.errors import InputError, SourceError
 from embeddings.saved_graph import read_graph
-from embeddings.source import Source, source_tree
+from embeddings.source import source_tree
+from embeddings.stored import checksum_of
+from embeddings.tokenizer import is_text
 
 GRAPH = "saved_model.pb"
 SIGNATURES = ("serving_default", "default")
@@ -55,20 +59,99 @@ class TextEmbedder:
 def _text(sentence: Sequence[str]) -> str:
     if isinstance(sentence, str):
         raise InputError(f"expected lists of words, found the text {sentence[:40]!r}; split it into words first")
-    return " ".join(sentence)
+    text = " ".join(sentence)
+    if not is_text(text):
+        raise InputError(f"the text {text[:40]!r} holds half a character (a lone surrogate); expected Unicode text")
+    return text
+
+
+class StoredTextEmbedding:
+    """A SavedModel of TensorFlow 2 that takes texts and gives a vector for each, as far as can be told without running
+    it.
+
+    Args:
+        tree: the files.
+
+    Raises:
+        SourceError: it is no SavedModel, or one of another kind; the message says what was found.
+    """
+
+    form = "SavedModel that embeds texts"
+
+    def __init__(self, tree: Tree):
+        self.tree = tree
+        graph, self.where = _graph(tree)
+        self._entry = _entry(graph, self.where)
+        place = tree.within(_name(tree))
+        self.files = tuple(name for name in tree.names if name.startswith(place))
+
+    @classmethod
+    def find(cls, tree: Tree) -> "StoredTextEmbedding | None":
+        """The text embedding among files, or None."""
+        if not tree.named(GRAPH):
+            return None
+        try:
+            return cls(tree)
+        except SourceError:
+            return None
+
+    @property
+    def _folder(self) -> Path:
+        return self.tree.folder() / self.tree.within(_name(self.tree))
+
+    def checksum(self) -> str:
+        """SHA-256 over its files, in hexadecimal."""
+        return checksum_of(self.tree, self.files)
+
+    def copy_to(self, folder: Path) -> None:
+        """Write its files into an existing, empty folder."""
+        shutil.copytree(self._folder, folder, dirs_exist_ok=True)
+
+    def load(self, batch_size: int = 64) -> TextEmbedder:
+        """Load it, which runs its program.
+
+        Args:
+            batch_size: most texts that are embedded at once.
+
+        Raises:
+            SourceError: it cannot be loaded, or gives something else than a vector for each text.
+        """
+        import tensorflow as tf
+
+        try:
+            embed = _Embed(tf.saved_model.load(str(self._folder)), self._entry)
+            tried = embed(["a text", ""])
+        except (tf.errors.OpError, OSError, ValueError, TypeError, RuntimeError, LookupError, AttributeError) as error:
+            first = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
+            raise SourceError(f"{self.where}: cannot be loaded ({first})") from None
+        if tried.ndim != 2 or len(tried) != 2:
+            raise SourceError(f"{self.where}: gives {list(tried.shape)} for 2 texts; expected a vector for each")
+        return TextEmbedder(embed, tried.shape[1], batch_size)
+
+
+class _Embed:
+    """Calls a SavedModel; it holds the model, whose variables live no longer than that."""
+
+    def __init__(self, model: Any, entry: str):
+        self._model = model
+        self._call = model if entry == "__call__" else model.signatures[entry]
+        # A SavedModel names the argument of a signature.
+        self._name = None if entry == "__call__" else next(iter(self._call.structured_input_signature[1]))
+
+    def __call__(self, texts: list[str]) -> np.ndarray:
+        import tensorflow as tf
+
+        strings = tf.constant(texts, tf.string)
+        found = self._call(strings) if self._name is None else self._call(**{self._name: strings})
+        return np.asarray(tf.nest.flatten(found)[0], np.float32)
 
 
 def is_text_embedding(tree: Tree) -> bool:
-    """Whether files are a SavedModel that takes texts and gives a vector for each, as far as can be told without
-    running it."""
-    try:
-        _entry(*_graph(tree))
-    except SourceError:
-        return False
-    return True
+    """Whether files are a SavedModel that takes texts and gives a vector for each."""
+    return StoredTextEmbedding.find(tree) is not None
 
 
-def load_text_embedder(source: Source, batch_size: int = 64) -> TextEmbedder:
+def load_text_embedder(source: str | Path, batch_size: int = 64) -> TextEmbedder:
     """Load a SavedModel of TensorFlow 2 that takes texts and gives a vector for each. This runs its program.
 
     Args:
@@ -79,31 +162,7 @@ def load_text_embedder(source: Source, batch_size: int = 64) -> TextEmbedder:
         SourceError: the source does not exist, is no SavedModel, or one of another kind; the message says what was
             found.
     """
-    tree = source_tree(source)
-    graph, where = _graph(tree)
-    entry = _entry(graph, where)
-    import tensorflow as tf
-
-    folder = tree.folder() / tree.within(_name(tree))
-    try:
-        model = tf.saved_model.load(str(folder))
-        call = model if entry == "__call__" else model.signatures[entry]
-        # A SavedModel names the argument of a signature; its variables live as long as `model`.
-        name = None if entry == "__call__" else next(iter(call.structured_input_signature[1]))
-
-        def embed(texts: list[str]) -> np.ndarray:
-            strings = tf.constant(texts, tf.string)
-            found = call(strings) if name is None else next(iter(call(**{name: strings}).values()))
-            return np.asarray(found, np.float32)
-
-        embed.model = model  # type: ignore[attr-defined]
-        tried = embed(["a text", ""])
-    except (tf.errors.OpError, OSError, ValueError, TypeError, RuntimeError, KeyError, AttributeError) as error:
-        first = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
-        raise SourceError(f"{where}: cannot be loaded ({first})") from None
-    if tried.ndim != 2 or len(tried) != 2:
-        raise SourceError(f"{where}: gives {list(tried.shape)} for 2 texts; expected a vector for each")
-    return TextEmbedder(embed, tried.shape[1], batch_size)
+    return StoredTextEmbedding(source_tree(source)).load(batch_size)
 
 
 def _name(tree: Tree) -> str:

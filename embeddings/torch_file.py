@@ -3,6 +3,9 @@
 PyTorch is an optional extra: a file of weights is a pickle, and its reader is the one to trust with it.
 """
 
+import pickle
+import re
+import warnings
 import zipfile
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -13,6 +16,8 @@ from embeddings.errors import SourceError
 
 if TYPE_CHECKING:
     import torch
+
+_REFUSED = re.compile(r"(Unsupported (?:global|operand|class)[^.,]*)")
 
 
 def read_state(file: BinaryIO, where: str) -> dict[str, np.ndarray]:
@@ -50,12 +55,19 @@ def _load(file: BinaryIO, where: str, device: str) -> "dict[str, torch.Tensor]":
         raise SourceError(
             f"{where}: written by PyTorch, which is not installed; expected the extra: pip install 'telmo[torch]'"
         ) from None
-    _refuse_compression(file, where)
+    _check_members(file, where)
     try:
-        state = torch.load(file, map_location=device, weights_only=True)
-    except Exception as error:  # Whatever a broken pickle leads to, and torch has many words for it.
-        reason = next(iter(str(error).splitlines()), "") or type(error).__name__
-        raise SourceError(f"{where}: no weights of PyTorch ({reason[:200]})") from None
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            state = torch.load(file, map_location=device, weights_only=True)
+    except pickle.UnpicklingError as error:
+        # Its own words go on to advise to run the code.
+        found = _REFUSED.search(str(error))
+        what = f"{found[1]}; nothing but arrays is read" if found else "broken"
+        raise SourceError(f"{where}: no weights of PyTorch ({what})") from None
+    except Exception as error:  # Whatever a broken file leads to, and torch has many words for it.
+        reason = next(iter(str(error).splitlines()), "").partition(". ")[0] or type(error).__name__
+        raise SourceError(f"{where}: no weights of PyTorch (broken or truncated: {reason[:120]})") from None
     if not isinstance(state, dict):
         raise SourceError(f"{where}: holds a {type(state).__name__}; expected a state dict")
     for name, tensor in state.items():
@@ -64,12 +76,16 @@ def _load(file: BinaryIO, where: str, device: str) -> "dict[str, torch.Tensor]":
     return state
 
 
-def _refuse_compression(file: BinaryIO, where: str) -> None:
-    """PyTorch stores its arrays as they are, so that a compressed one can only be meant to fill the memory."""
+def _check_members(file: BinaryIO, where: str) -> None:
+    """PyTorch stores its arrays as they are, so that a compressed one can only be meant to fill the memory. The
+    checksums are not looked at by PyTorch."""
     with reading(where):
         if zipfile.is_zipfile(file):
             with zipfile.ZipFile(file) as archive:
                 for member in archive.infolist():
                     if member.compress_type != zipfile.ZIP_STORED:
                         raise SourceError(f"{where}: '{member.filename}' is compressed, as PyTorch never writes it")
+                broken = archive.testzip()
+                if broken:
+                    raise SourceError(f"{where}: broken or truncated (the checksum of '{broken}' is another)")
         file.seek(0)

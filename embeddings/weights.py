@@ -5,10 +5,12 @@ variable of the layers an array belongs to.
 """
 
 from collections.abc import Iterator, Mapping
+from math import prod
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from embeddings.archive import LIMIT
 from embeddings.errors import SourceError
 from embeddings.options import BiLMOptions
 
@@ -25,6 +27,10 @@ MIX = ("aggregation/weights", "aggregation/scaling")
 
 EXTRAS = SOFTMAX + MIX
 """What a biLM may bring beside its own weights, under the names of bilm-tf and of TF-Hub's module."""
+
+
+_MOST, _FILTERS = 1000, 100
+"""Most layers, highways and characters of a word, and most filters. The published models have 4, 2, 50 and 7."""
 
 
 def cell_key(direction: int, layer: int) -> str:
@@ -59,7 +65,22 @@ def weight_shapes(options: BiLMOptions) -> Iterator[tuple[str, tuple[int, ...]]]
 
 def parameters(options: BiLMOptions) -> int:
     """How many numbers a biLM learns, its softmax left out."""
-    return sum(int(np.prod(shape, dtype=np.int64)) for _, shape in weight_shapes(options))
+    return sum(prod(shape) for _, shape in weight_shapes(options))
+
+
+def check_size(options: BiLMOptions, where: str) -> None:
+    """Whether a biLM of these options is one that can be read, before anything of its size is made.
+
+    Raises:
+        SourceError: it is not.
+    """
+    for size in ("layers", "highways", "max_characters"):
+        if (found := getattr(options, size)) > _MOST:
+            raise SourceError(f"{where}: {size} {found:,}; more than can be read")
+    if len(options.filters) > _FILTERS:
+        raise SourceError(f"{where}: {len(options.filters):,} filters; more than can be read")
+    if 4 * parameters(options) > LIMIT:
+        raise SourceError(f"{where}: the options ask for {parameters(options):,} parameters; more than can be read")
 
 
 def check_array(array: Any, key: str, shape: tuple[int, ...], where: str) -> None:

@@ -13,10 +13,11 @@ from embeddings.archive import Tree, open_tree
 from embeddings.atomic import check_folder
 from embeddings.errors import SourceError
 from embeddings.published import write_published
+from embeddings.source import find_source
 from embeddings.torch_file import read_state
 from models.allennlp_config import Section, read_json
 from models.allennlp_model import ArchivedModel
-from models.description import DESCRIPTION, Description
+from models.description import MODEL_FILES, Description
 from models.features import Features
 from models.torch_weights import TorchWeights
 
@@ -30,10 +31,11 @@ _EXAMPLES = {
 
 def is_archive(tree: Tree) -> bool:
     """Whether files are an AllenNLP archive: `weights.th` beside a `config.json`."""
-    return _root(tree) is not None
+    return archive_in(tree) is not None
 
 
-def _root(tree: Tree) -> Tree | None:
+def archive_in(tree: Tree) -> Tree | None:
+    """The files of the AllenNLP archive among others, or None."""
     for name in tree.named(CONFIG):
         folder, _, last = name.rpartition("/")
         if last == CONFIG and f"{folder}/{WEIGHTS}".removeprefix("/") in tree.names:
@@ -55,16 +57,16 @@ def convert_archive(source: Tree | str | Path, folder: Path) -> Description:
         SourceError: the archive cannot be read, or has a part that cannot be converted.
         OutputError: the folder cannot be written.
     """
-    check_folder(folder, DESCRIPTION)
+    check_folder(folder, MODEL_FILES)
     tree = source if isinstance(source, Tree) else open_tree(Path(source))
-    root = _root(tree)
+    root = archive_in(tree)
     if root is None:
         raise SourceError(f"{tree.place}: no AllenNLP archive; expected {CONFIG} and {WEIGHTS}")
     with root.open(WEIGHTS) as file:
         weights = TorchWeights(read_state(file, root.where(WEIGHTS)), root.where(WEIGHTS))
     model = ArchivedModel(root, Section(read_json(root, CONFIG), "", root.where(CONFIG)), weights)
     model.read()
-    name = re.sub(r"[^\w.-]+", "-", re.sub(r"\.(tar\.gz|tgz|tar|zip)$", "", Path(tree.place).name)).strip("-.")
+    name = re.sub(r"[^\w.-]+", "-", folder.absolute().name).strip("-.")
     description = Description(
         name or "allennlp",
         model.task,
@@ -91,7 +93,7 @@ def _save(folder: Path, description: Description, model: ArchivedModel) -> None:
     with TemporaryDirectory(prefix="telmo-") as temporary:
         if bilm:
             write_published(Path(temporary), *bilm)
-        save_model(folder, description, head, Path(temporary) if bilm else None, features if rows else None)
+        save_model(folder, description, head, find_source(temporary) if bilm else None, features if rows else None)
 
 
 def _metrics(root: Tree) -> dict[str, float]:

@@ -13,6 +13,8 @@ from models.options import HeadOptions, Task
 
 FORMAT = 1
 DESCRIPTION = "model.json"
+HEAD_WEIGHTS, BILM, TEXT_EMBEDDING, FEATURES = "head.weights.h5", "bilm", "text_embedding", "features.json"
+MODEL_FILES = (DESCRIPTION, HEAD_WEIGHTS, BILM, TEXT_EMBEDDING, FEATURES)
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,8 @@ def read_description(folder: Path) -> Description:
     """
     path = folder / DESCRIPTION
     if not folder.is_dir():
-        raise ModelError(f"{folder}: no such folder; expected the folder of a trained model")
+        found = "is a file" if folder.exists() else "no such folder"
+        raise ModelError(f"{folder}: {found}; expected the folder of a trained model")
     try:
         values: dict[str, Any] = json.loads(path.read_text("utf-8"))
         found = values.pop("format")

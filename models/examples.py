@@ -37,11 +37,13 @@ class Examples:
 
         Args:
             labels: of the model.
-            scheme: of the labels, if it is known; else it is told from them, where the examples have others.
+            scheme: of the labels, if it is known; else it is told from them.
         """
         own = set(flat_labels(self.targets))
-        if scheme is None and own - set(labels):
+        if scheme is None:
             scheme = scheme_of(labels)
+            # IOB1 and BIO have the same labels; which of them the model's are cannot be told.
+            scheme = None if scheme == scheme_of(list(own)) else scheme
         if scheme is None or not marks_spans(list(own)):
             return self
         targets = [tags_of_spans(spans_of_tags(tags), len(tags), scheme) for tags in self.targets]

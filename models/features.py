@@ -13,9 +13,8 @@ from typing import Any
 import numpy as np
 
 from embeddings.errors import ModelError
+from models.description import FEATURES
 from models.options import CharacterInput, HeadOptions, WordInput
-
-FEATURES = "features.json"
 
 SHORTEST = 16
 """Characters of the narrowest group of words."""

@@ -12,35 +12,44 @@ from dataclasses import asdict
 from pathlib import Path
 
 from embeddings.atomic import atomic_folder
-from embeddings.embedders import AnyEmbedder, copy_source, embeds_texts, load_embedder, shape_of
+from embeddings.embedder import Embedder
+from embeddings.embedders import AnyEmbedder, Stored, copy_stored, shape_of
 from embeddings.errors import ModelError
-from embeddings.source import Source
-from models.description import DESCRIPTION, FORMAT, Description, read_description
+from embeddings.source import load_bilm
+from embeddings.text_embedding import StoredTextEmbedding, load_text_embedder
+from models.description import (
+    BILM,
+    DESCRIPTION,
+    FORMAT,
+    HEAD_WEIGHTS,
+    MODEL_FILES,
+    TEXT_EMBEDDING,
+    Description,
+    read_description,
+)
 from models.features import Features
 from models.training import Head, build_head
 
-HEAD_WEIGHTS, BILM, TEXT_EMBEDDING = "head.weights.h5", "bilm", "text_embedding"
-
 
 def save_model(
-    folder: Path, description: Description, head: Head, source: Source | None, features: Features | None = None
+    folder: Path, description: Description, head: Head, below: Stored | None, features: Features | None = None
 ) -> None:
     """Write a model folder; what stood there before is replaced when the new one is complete.
 
     Args:
         folder: to write.
         description, head: of the model.
-        source: what is below the head, or None if it asks for no ELMo.
+        below: what is below the head, or None if it asks for no ELMo.
         features: of the head, if it asks for words or characters.
 
     Raises:
         OutputError: the folder cannot be written.
     """
-    with atomic_folder(folder, DESCRIPTION) as temporary:
-        if source is not None:
-            below = temporary / (TEXT_EMBEDDING if embeds_texts(source) else BILM)
-            below.mkdir()
-            copy_source(source, below)
+    with atomic_folder(folder, MODEL_FILES) as temporary:
+        if below is not None:
+            place = temporary / (TEXT_EMBEDDING if isinstance(below, StoredTextEmbedding) else BILM)
+            place.mkdir()
+            copy_stored(below, place)
         if features is not None:
             features.write(temporary)
         head.save_weights(temporary / HEAD_WEIGHTS)
@@ -49,7 +58,7 @@ def save_model(
 
 
 def load_model(folder: Path) -> tuple[Description, Head, AnyEmbedder | None, Features]:
-    """Read a model folder.
+    """Read a model folder. One with a text embedding holds a program, which this runs.
 
     Returns:
         What the model says of itself, its head, the embedder below it, or None if the head asks for no ELMo, and
@@ -61,11 +70,14 @@ def load_model(folder: Path) -> tuple[Description, Head, AnyEmbedder | None, Fea
     """
     description = read_description(folder)
     features = Features.read(folder, description.head)
-    embedder, shape = None, None
+    embedder: AnyEmbedder | None = None
+    if (folder / TEXT_EMBEDDING).is_dir() and description.task != "classification":
+        raise ModelError(f"{folder / TEXT_EMBEDDING}: gives one vector a text; {description.task} needs one a word")
     if description.head.uses_bilm:
-        below = folder / TEXT_EMBEDDING
-        embedder = load_embedder(below if below.is_dir() else folder / BILM)
-        shape = shape_of(embedder)
+        # By the name and not by a look: nothing in a folder of the name `bilm` is ever run.
+        texts = folder / TEXT_EMBEDDING
+        embedder = load_text_embedder(texts) if texts.is_dir() else Embedder(load_bilm(folder / BILM))
+    shape = shape_of(embedder) if embedder else None
     rows = {name: feature.size for name, feature in features.parts.items()}
     try:
         head = build_head(description.task, description.head, description.labels, shape, rows)

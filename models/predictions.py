@@ -9,12 +9,12 @@ from models.label_scheme import spans_of_tags
 
 @dataclass(frozen=True)
 class Classification:
-    """The label of a text and the probability of every label, the most probable first; the logits, if they were asked
-    for, are in the order of the model's labels."""
+    """The label of a text and the probability of every label, the most probable first; and the logit of every label,
+    if they were asked for."""
 
     label: str
     probabilities: dict[str, float]
-    logits: list[float] | None = None
+    logits: dict[str, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -30,12 +30,12 @@ class Span:
 @dataclass(frozen=True)
 class Tagging:
     """The words of a text with their places in it, a tag for each, and the spans that tags of a scheme such as BIO or
-    BIOUL mark; the logits of each word, if they were asked for, are in the order of the model's labels."""
+    BIOUL mark; and for each word the logit of every label, if they were asked for."""
 
     tokens: list[Token]
     tags: list[str]
     spans: list[Span]
-    logits: list[list[float]] | None = None
+    logits: list[dict[str, float]] | None = None
 
 
 Prediction = Classification | Tagging

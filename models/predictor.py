@@ -92,12 +92,17 @@ class Predictor:
         decoded = self._head.decode(scores, lengths)
         labels = self.description.labels
         if self.description.task == "classification":
-            shown = scores.tolist() if logits else [None] * len(batch)
-            return [_classification(labels, *answer) for answer in zip(decoded, shown, strict=True)]
-        shown = [row[:length].tolist() if logits else None for row, length in zip(scores, lengths, strict=True)]
+            return [
+                _classification(labels, probabilities, _by_label(labels, row) if logits else None)
+                for probabilities, row in zip(decoded, scores, strict=True)
+            ]
         return [
-            _tagging(text, tokens, [labels[k] for k in path], row)
-            for (text, tokens), path, row in zip(batch, decoded, shown, strict=True)
+            _tagging(
+                text, tokens, [labels[k] for k in path], [_by_label(labels, word) for word in row] if logits else None
+            )
+            for (text, tokens), path, row in zip(
+                batch, decoded, (row[:length] for row, length in zip(scores, lengths, strict=True)), strict=True
+            )
         ]
 
     def _inputs(self, sentences: list[list[str]]) -> dict[str, Any]:
@@ -121,10 +126,14 @@ def _batches(lengths: list[int], batch_size: int, batch_words: int = 16_384) -> 
         yield batch
 
 
-def _classification(labels: list[str], probabilities: np.ndarray, logits: list[float] | None) -> Classification:
-    ranked = sorted(zip(labels, map(float, probabilities), strict=True), key=lambda pair: -pair[1])
+def _by_label(labels: list[str], numbers: np.ndarray) -> dict[str, float]:
+    return dict(zip(labels, map(float, numbers), strict=True))
+
+
+def _classification(labels: list[str], probabilities: np.ndarray, logits: dict[str, float] | None) -> Classification:
+    ranked = sorted(_by_label(labels, probabilities).items(), key=lambda pair: -pair[1])
     return Classification(ranked[0][0], dict(ranked), logits)
 
 
-def _tagging(text: str, tokens: list[Token], tags: list[str], logits: list[list[float]] | None) -> Tagging:
+def _tagging(text: str, tokens: list[Token], tags: list[str], logits: list[dict[str, float]] | None) -> Tagging:
     return Tagging(tokens, tags, spans_of(text, tokens, tags), logits)

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
-from embeddings.errors import InputError, TelmoError
+from embeddings.errors import InputError, OutputError, TelmoError
 
 # TensorFlow greets on standard error; a user's own setting wins.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -98,10 +98,13 @@ def embed(
     if tokenizer not in ("spacy", "whitespace"):
         raise typer.BadParameter(f"'{tokenizer}'; expected spacy or whitespace", param_hint="--tokenizer")
     from embeddings.atomic import check_file
+    from embeddings.published import HDF5
     from embeddings.source import find_source
     from pipeline.readers import data_file, format_of
 
-    check_file(output)
+    check_file(output, HDF5)
+    if Path(corpus).exists() and output.exists() and output.samefile(corpus):
+        raise OutputError(f"{output}: is the input; expected another place to write")
     find_source(source)
     format_of(data_file(corpus))
     _load_keras()
@@ -246,7 +249,7 @@ def convert(
     """Write a biLM in another form, or make a model folder of an AllenNLP archive."""
     from pipeline.convert import convert_stage
 
-    _load_keras()
+    _silence_tensorflow()
     print(f"{target}: {convert_stage(source, target, to)}")
 
 

@@ -33,6 +33,12 @@ def _existing_source(source: str) -> str:
     return source
 
 
+def _over_characters(options: BiLMOptions) -> BiLMOptions:
+    if options.inputs != "characters":
+        raise ValueError(f"inputs '{options.inputs}' can be read but not pretrained; expected 'characters'")
+    return options
+
+
 DataFile = Annotated[str, AfterValidator(_existing)]
 """A path, from the folder in which the command runs, or a part of the docs corpus: `docs:library/train`."""
 
@@ -71,7 +77,7 @@ class PretrainConfig(_Section):
     encoding: str = "utf-8"
     vocabulary: int = Field(10_000, ge=4)
     epochs: float = Field(1.0, gt=0)
-    bilm: BiLMOptions = BiLMOptions()
+    bilm: Annotated[BiLMOptions, AfterValidator(_over_characters)] = BiLMOptions()
     training: PretrainingSettings = PretrainingSettings()
     tracking: Tracking = Tracking()
 

@@ -2,9 +2,10 @@
 
 from pathlib import Path
 
-from embeddings.convert import convert_bilm, form_of
+from embeddings.convert import check_target, convert_bilm, form_of
 from embeddings.errors import OutputError
-from embeddings.source import source_tree, stored_pair
+from embeddings.source import find_bilm, source_tree, stored_pair
+from embeddings.stored import StoredBiLM
 from models.allennlp import convert_archive, is_archive
 
 
@@ -24,12 +25,21 @@ def convert_stage(source: str, target: Path, form: str | None = None) -> str:
         OutputError: the target cannot be written.
     """
     written = form_of(target, form)
-    if not stored_pair(source):
+    stored: StoredBiLM | None = stored_pair(source)
+    if not stored:
         tree = source_tree(source)
         if is_archive(tree):
             if form:
                 raise OutputError(f"{source}: an AllenNLP archive becomes a model folder; it has no form '{form}'")
+            check_target(source, target, is_file=False)
             description = convert_archive(tree, target)
-            return f"a model for {description.task} with {len(description.labels)} labels"
-    convert_bilm(source, target, written)
-    return {"files": "a biLM folder", "zip": "a zip archive of a biLM", "saved-model": "a SavedModel"}[written]
+            return f"the model '{description.name}' for {description.task} with {len(description.labels)} labels"
+        check_target(source, target, written == "zip")
+        stored = find_bilm(tree)
+    convert_bilm(stored, target, written)
+    alone = " that Telmo alone reads, for it has dictionaries" if stored.options.inputs == "dictionaries" else ""
+    return {
+        "files": f"a biLM folder{alone}",
+        "zip": f"a zip archive of a biLM{alone}",
+        "saved-model": "a SavedModel, without softmax and vocabulary",
+    }[written]

@@ -108,7 +108,7 @@ def docs_corpus(on_progress: Callable[[int, int], None] | None = None) -> Path:
     identity = hashlib.sha256(json.dumps([BUILD, versions]).encode()).hexdigest()[:16]
     folder = cache_folder() / f"docs-{identity}"
     if not folder.is_dir():
-        with atomic_folder(folder, ABOUT) as temporary:
+        with atomic_folder(folder, (ABOUT,)) as temporary:
             _write(temporary, _without_duplicates(_read_libraries(versions, on_progress)), versions)
     return folder
 

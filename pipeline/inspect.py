@@ -3,10 +3,11 @@
 from typing import Any
 
 from embeddings.archive import Folder, Tar, Tree, Zip
-from embeddings.source import find_bilm, source_tree, stored_pair
+from embeddings.source import bilm_in, find_bilm, source_tree, stored_pair
 from embeddings.stored import StoredBiLM
-from embeddings.weights import MIX, SOFTMAX, parameters
-from models.allennlp import is_archive
+from embeddings.text_embedding import StoredTextEmbedding
+from embeddings.weights import MIX, SOFTMAX, Arrays, parameters
+from models.allennlp import archive_in
 from models.description import DESCRIPTION, read_description
 
 _CONTAINERS: dict[type[Tree], str] = {Zip: "in a zip archive", Tar: "in a tar archive", Folder: "in a folder"}
@@ -23,16 +24,31 @@ def inspect_stage(source: str) -> dict[str, Any]:
     """
     pair = stored_pair(source)
     if pair:
-        return _bilm(pair)
+        return _bilm(pair) | {"place": source}
     tree = source_tree(source)
+    archive = archive_in(tree)
     if DESCRIPTION in tree.names:
-        return _model(tree)
-    container = _CONTAINERS[type(tree)]
-    if is_archive(tree):
-        form = f"AllenNLP model {container}"
-        return {"form": form, **_files(tree, tree.names), "next": "telmo convert makes a Telmo model of it"}
-    found = _bilm(find_bilm(tree))
-    return found | {"form": f"{found['form']} {container}"}
+        found = _model(tree)
+    elif archive:
+        found = {
+            "form": "AllenNLP model",
+            **_files(archive, archive.names),
+            "next": "telmo convert makes a Telmo model of it",
+        }
+    else:
+        stored = bilm_in(tree) or StoredTextEmbedding.find(tree) or find_bilm(tree)
+        found = _text_embedding(stored) if isinstance(stored, StoredTextEmbedding) else _bilm(stored)
+    return found | {"form": f"{found['form']} {_CONTAINERS[type(tree)]}"}
+
+
+def _text_embedding(stored: StoredTextEmbedding) -> dict[str, Any]:
+    return {
+        "form": stored.form,
+        **_files(stored.tree, stored.files),
+        "vectors": "one a text; a source of classifiers alone",
+        "next": "telmo train runs it, for it is a program: take it from whom you trust",
+        "checksum": stored.checksum(),
+    }
 
 
 def _bilm(stored: StoredBiLM) -> dict[str, Any]:
@@ -46,12 +62,17 @@ def _bilm(stored: StoredBiLM) -> dict[str, Any]:
         + (f" projected to {options.projection:,}" if options.projects_state else ""),
         "vectors": f"{options.layers + 1} layers of {options.dim:,} numbers a word",
         "parameters": parameters(options),
-        "softmax": len(arrays[SOFTMAX[1]]) if SOFTMAX[1] in arrays else None,
-        "mix": {"weights": arrays[MIX[0]].tolist(), "gamma": float(arrays[MIX[1]])} if MIX[0] in arrays else None,
+        "softmax": f"over {len(arrays[SOFTMAX[1]]):,} words" if SOFTMAX[1] in arrays else None,
+        "mix": _mix(arrays) if MIX[0] in arrays else None,
         "vocabulary": {"words": len(words), "first": list(words[:8])} if words else None,
         "options": options.to_json(),
         "checksum": stored.checksum(),
     }
+
+
+def _mix(arrays: Arrays) -> dict[str, Any]:
+    weights, gamma = (arrays[key] for key in MIX)
+    return {"weights": [round(float(weight), 6) for weight in weights], "gamma": round(float(gamma), 6)}
 
 
 def _reads(stored: StoredBiLM) -> str:
@@ -76,7 +97,7 @@ def _size(tree: Tree, name: str) -> int:
 def _model(tree: Tree) -> dict[str, Any]:
     description = read_description(tree.folder())
     return {
-        "form": "Telmo model in a folder",
+        "form": "Telmo model",
         **_files(tree, tree.names),
         "name": description.name,
         "task": description.task,

@@ -9,7 +9,7 @@ from keras import ops
 from embeddings.atomic import atomic_folder, check_folder
 from embeddings.errors import InputError
 from embeddings.pretraining import Progress, perplexity, pretrain
-from embeddings.published import OPTIONS, write_published
+from embeddings.published import FILES, write_published
 from embeddings.spelling import Bytes
 from embeddings.vocabulary import Vocabulary
 from embeddings.weights import SOFTMAX, arrays_of
@@ -37,7 +37,7 @@ def pretrain_stage(
         InputError: a text cannot be read, or is too short.
         OutputError: the folder or the tracking store cannot be written.
     """
-    check_folder(config.output, OPTIONS)
+    check_folder(config.output, FILES)
     train, validation = data_file(config.train), data_file(config.validation)
     settings, bilm = config.training, config.bilm
     # Read to its end before the training, so that a bad byte or too little text is not found after it.
@@ -70,7 +70,7 @@ def pretrain_stage(
 
         text = chain.from_iterable(_sentences(train, config) for _ in repeat(None))
         model = pretrain(config.bilm, vocabulary, text, batches, settings, report_and_log)
-        with atomic_folder(config.output, OPTIONS) as folder:
+        with atomic_folder(config.output, FILES) as folder:
             softmax = zip(SOFTMAX, map(ops.convert_to_numpy, (model.softmax, model.softmax_bias)), strict=True)
             write_published(folder, config.bilm, arrays_of(model.bilm) | dict(softmax), vocabulary.words)
         forward, backward = perplexity(model, vocabulary, _sentences(validation, config), settings.steps)

@@ -9,13 +9,14 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from embeddings.atomic import check_folder
-from embeddings.embedders import checksum, embeds_texts, load_embedder
+from embeddings.embedders import Stored, find_embedder, load_embedder
 from embeddings.errors import ConfigError, InputError
 from embeddings.published import write_published
-from embeddings.source import Source, find_source, opened, random_bilm
+from embeddings.source import find_source, random_bilm
 from embeddings.store import Store
+from embeddings.text_embedding import StoredTextEmbedding
 from embeddings.weights import arrays_of
-from models.description import DESCRIPTION, Description
+from models.description import MODEL_FILES, Description
 from models.examples import Examples
 from models.metrics import flat_labels, score
 from models.model_folder import save_model
@@ -56,9 +57,9 @@ def train_stage(config: TrainConfig, on_epoch: Callable[[Epoch], None] = lambda 
         SourceError: the source cannot be read.
         OutputError: a folder or the tracking store cannot be written.
     """
-    check_folder(config.output, DESCRIPTION)
-    below = opened(config.embedding.source)
-    if embeds_texts(below):
+    check_folder(config.output, MODEL_FILES)
+    below = find_embedder(config.embedding.source)
+    if isinstance(below, StoredTextEmbedding):
         config = _for_whole_texts(config)
     examples = {split: read_split(config, split) for split in SPLITS}
     labels = examples["train"].label_set()
@@ -70,14 +71,14 @@ def train_stage(config: TrainConfig, on_epoch: Callable[[Epoch], None] = lambda 
         examples[split].numbered(labels)
     with (
         start_run(config.tracking, f"{config.name} {config.embedding.weights} {config.seed}", config) as run,
-        _with_weights(below, config) as source,
+        _with_weights(below, config) as stored,
     ):
         for split in SPLITS:
             data = examples[split]
             run.data_set(getattr(config.data, split), checksum_of_sentences(data.sentences, data.targets), split)
             run.metrics({f"data.{split}.examples": len(data)})
         run.text(json.dumps(labels, indent=2, ensure_ascii=False), "labels.json")
-        with _stores(config, source, examples) as stores:
+        with _stores(config, stored, examples) as stores:
             epochs: list[Epoch] = []
 
             def log_epoch(epoch: Epoch) -> None:
@@ -101,7 +102,7 @@ def train_stage(config: TrainConfig, on_epoch: Callable[[Epoch], None] = lambda 
         scores = score(config.task, gold, predicted, labels)
         example = " ".join(examples["test"].sentences[0])
         description = Description(config.name, config.task, labels, config.data.tokenizer, config.head, scores, example)
-        save_model(config.output, description, head, source)
+        save_model(config.output, description, head, stored)
         kept = best_epoch(epochs, config.task, labels)
         run.metrics({f"test.{name}": value for name, value in scores.items()})
         run.metrics({f"kept.validation.{name}": value for name, value in kept.scores.items()})
@@ -141,27 +142,27 @@ def _for_whole_texts(config: TrainConfig) -> TrainConfig:
 
 
 @contextmanager
-def _with_weights(source: Source, config: TrainConfig) -> Iterator[Source]:
-    """The source, or one made for this run if it is to have random weights."""
-    if config.embedding.weights == "pretrained":
-        yield source
+def _with_weights(stored: Stored, config: TrainConfig) -> Iterator[Stored]:
+    """What was found, or a biLM made for this run if it is to have random weights."""
+    if isinstance(stored, StoredTextEmbedding) or config.embedding.weights == "pretrained":
+        yield stored
         return
     with TemporaryDirectory() as folder:
-        stored, bilm = find_source(source), random_bilm(source, config.seed)
+        bilm = random_bilm(stored, config.seed)
         write_published(Path(folder), stored.options, arrays_of(bilm), stored.vocabulary, stored.spelling)
-        yield folder
+        yield find_source(folder)
 
 
 @contextmanager
-def _stores(config: TrainConfig, source: Source, examples: dict[str, Examples]) -> Iterator[dict[str, Store]]:
+def _stores(config: TrainConfig, below: Stored, examples: dict[str, Examples]) -> Iterator[dict[str, Store]]:
     """The source's layers of each split, computed once; they stay in `embedding.store` if the config names it."""
     with TemporaryDirectory() as temporary:
         base = config.embedding.store or Path(temporary)
-        identity, stores, embedder = checksum(source), {}, None
+        identity, stores, embedder = below.checksum(), {}, None
         for split, data in examples.items():
             folder = base / f"{identity[:16]}-{checksum_of_sentences(data.sentences)[:16]}"
             if not folder.is_dir():
-                embedder = embedder or load_embedder(source)
+                embedder = embedder or load_embedder(below)
                 Store.write(folder, embedder.embed(data.sentences))
             stores[split] = Store(folder)
         yield stores

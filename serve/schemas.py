@@ -27,9 +27,7 @@ class PredictRequest(BaseModel):
         min_length=1, max_length=MAX_TEXTS, description="Raw texts, or texts that are split into words already."
     )
     model: str | None = Field(None, description="Name of the model; needed where more than one is served.")
-    logits: bool = Field(
-        False, description="Whether the answers hold the score of every label, in the order of the model's labels."
-    )
+    logits: bool = Field(False, description="Whether the answers hold the score of every label before the softmax.")
 
 
 class PredictResponse(BaseModel):

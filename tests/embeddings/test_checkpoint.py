@@ -119,7 +119,7 @@ def flip(data):
 
 
 DAMAGE = {
-    "no index": (lambda folder: (folder / INDEX).unlink(), "no biLM in it"),
+    "no index": (lambda folder: (folder / INDEX).unlink(), "a SavedModel, but no biLM"),
     "no data": (lambda folder: (folder / DATA).unlink(), r"index: broken.*00001-of-00002, which is missing"),
     "an empty index": (edit(INDEX, lambda data: b""), "index: broken or truncated"),
     "half an index": (edit(INDEX, lambda data: data[:900]), "index: broken or truncated"),

@@ -1,4 +1,6 @@
 import dataclasses
+import shutil
+import zipfile
 from typing import get_args
 
 import numpy as np
@@ -77,6 +79,38 @@ def test_the_name_tells_the_form_unless_it_is_asked_for(tmp_path):
     ]
     with pytest.raises(OutputError, match="no form 'tf1' to write; expected one of files, zip, saved-model"):
         form_of(tmp_path, "tf1")
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_an_earlier_result_is_replaced_and_nothing_else(tiny_bilm_folder, tmp_path, form):
+    place = target(tmp_path, form)
+    convert_bilm(tiny_bilm_folder, place, form)
+    convert_bilm(tiny_bilm_folder, place, form)
+    if form == "zip":
+        with zipfile.ZipFile(place, "a") as archive:
+            archive.writestr("mine.txt", "mine")
+    else:
+        (place / "mine.txt").write_text("mine")
+    with pytest.raises(OutputError, match=r"holds mine.txt, too; expected a new"):
+        convert_bilm(tiny_bilm_folder, place, form)
+
+
+def test_a_file_of_another_kind_is_not_replaced(tiny_bilm_folder, tmp_path):
+    (tmp_path / "notes.zip").write_text("no archive at all")
+    with pytest.raises(OutputError, match="holds something else; expected a new file"):
+        convert_bilm(tiny_bilm_folder, tmp_path / "notes.zip", "zip")
+    with pytest.raises(OutputError, match="the name of a file, and a folder is to be written"):
+        convert_bilm(tiny_bilm_folder, tmp_path / "bilm.tar.gz", "files")
+
+
+def test_a_source_is_not_written_over(shared, tiny_bilm_folder, tmp_path):
+    bilm = shutil.copytree(tiny_bilm_folder, tmp_path / "around" / "bilm")
+    for place in (bilm, bilm.parent):
+        with pytest.raises(OutputError, match="is the source, or holds it"):
+            convert_bilm(bilm, place, "files")
+    published = shutil.copytree(shared / "fixtures/bilm", tmp_path / "published")
+    with pytest.raises(OutputError, match=r"holds elmo_token_embeddings.hdf5, too"):
+        convert_bilm(bilm, published, "files")
 
 
 def test_nothing_is_left_of_a_conversion_that_fails(tiny_bilm_folder, tmp_path):

@@ -10,7 +10,6 @@ torch = pytest.importorskip("torch")
 from reference import torch_many_langs as reference  # noqa: E402
 
 from embeddings import Embedder, load_bilm  # noqa: E402
-from embeddings.embedders import checksum  # noqa: E402
 from embeddings.errors import SourceError  # noqa: E402
 from embeddings.many_langs import ManyLangsBiLM  # noqa: E402
 from embeddings.source import copy_bilm, find_source  # noqa: E402
@@ -55,7 +54,7 @@ def test_it_is_known_by_its_files_in_archives_too(folder, tmp_path):
         assert isinstance(stored, ManyLangsBiLM)
         for key, array in find_source(folder).arrays().items():
             np.testing.assert_array_equal(stored.arrays()[key], array, err_msg=key)
-        assert checksum(archive) == checksum(folder)
+        assert find_source(archive).checksum() == find_source(folder).checksum()
 
 
 @pytest.mark.parametrize(("network", "characters", "words", "written"), MODELS.values(), ids=MODELS)
@@ -86,9 +85,9 @@ def test_cutting_padding_changes_nothing(folder):
 
 
 def test_the_checksum_covers_the_networks_file(folder):
-    before = checksum(folder)
+    before = find_source(folder).checksum()
     change_network(folder, "encoder", cell_clip=2)
-    assert checksum(folder) != before
+    assert find_source(folder).checksum() != before
 
 
 def test_without_the_networks_file_the_published_models_hold(folder):

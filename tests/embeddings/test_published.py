@@ -8,10 +8,10 @@ import pytest
 
 from embeddings import load_bilm
 from embeddings.bilm import BiLM
-from embeddings.embedders import checksum
 from embeddings.errors import SourceError
 from embeddings.published import write_published
 from embeddings.source import copy_bilm, find_source, random_bilm
+from embeddings.spelling import spelling_of
 from embeddings.weights import EXTRAS, arrays_of
 
 
@@ -72,10 +72,22 @@ def test_a_random_biLM_has_the_sizes_of_its_source_and_its_seed_decides(folder):
 
 
 def test_the_checksum_changes_with_the_weights(folder):
-    before = checksum(folder)
+    before = find_source(folder).checksum()
     with h5py.File(folder / "weights.hdf5", "a") as file:
         file["char_embed"][0, 0] += 1
-    assert checksum(folder) != before
+    assert find_source(folder).checksum() != before
+
+
+def test_the_checksum_covers_what_gives_words_their_numbers(folder, tiny_options):
+    words = ["<S>", "</S>", "<UNK>", "cat", "dog"]
+    options = dataclasses.replace(tiny_options, inputs="words", words=5, word_dim=4, filters=())
+    write_published(folder, options, arrays_of(BiLM(options, spelling_of(options, words))), words)
+    before = find_source(folder).checksum()
+    (folder / "vocabulary.txt").write_text("<S>\n</S>\n<UNK>\ndog\ncat\n")
+    assert find_source(folder).checksum() != before
+    (folder / "vocab.txt").write_text("<S>\n</S>\n<UNK>\ndog\ncat\n")
+    with pytest.raises(SourceError, match=r"expected one vocabulary, found vocab.txt, vocabulary.txt"):
+        find_source(folder).checksum()
 
 
 def damage_key(folder):

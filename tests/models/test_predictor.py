@@ -75,7 +75,7 @@ def test_a_text_of_20_000_words_is_answered(predictors):
 
 def test_logits_are_given_if_asked_for(predictors):
     (answer,) = predictors["classification"].predict(["A cat ."], logits=True)
-    powers = [math.exp(x) for x in answer.logits]
+    powers = [math.exp(x) for x in answer.logits.values()]
     labels = predictors["classification"].description.labels
     expected = {label: power / sum(powers) for label, power in zip(labels, powers, strict=True)}
     assert answer.probabilities == pytest.approx(expected)
@@ -104,7 +104,8 @@ def test_a_model_without_a_bilm_answers(tmp_path):
     predictor = Predictor.load(tmp_path / "model")
     (answer,) = predictor.predict(["the cat sat"], logits=True)
     x = {"mask": np.ones((1, 3), bool), "features": features.arrays(options, [["the", "cat", "sat"]])}
-    np.testing.assert_allclose(answer.logits, head.predict_on_batch(x)[0], atol=1e-6)
+    logits = [list(word.values()) for word in answer.logits]
+    np.testing.assert_allclose(logits, head.predict_on_batch(x)[0], atol=1e-6)
     (tmp_path / "model/features.json").write_text('{"words": {"entries": [1]}}')
     with pytest.raises(ModelError, match=r"features\.json: not the features of a model"):
         Predictor.load(tmp_path / "model")

@@ -4,9 +4,8 @@ import json
 import pytest
 
 from embeddings.convert import convert_bilm
-from embeddings.embedders import checksum
 from embeddings.errors import SourceError
-from embeddings.source import load_bilm
+from embeddings.source import find_source, load_bilm
 from pipeline.cli import main
 from pipeline.inspect import inspect_stage
 
@@ -31,9 +30,9 @@ def test_the_container_is_named(tiny_bilm_folder, tmp_path):
     convert_bilm(tiny_bilm_folder, tmp_path / "bilm.zip", "zip")
     found = inspect_stage(str(tmp_path / "bilm.zip"))
     assert found["form"] == "bilm-tf files in a zip archive"
-    assert found["checksum"] == checksum(tmp_path / "bilm.zip")
+    assert found["checksum"] == find_source(tmp_path / "bilm.zip").checksum()
     pair = inspect_stage(f"{tiny_bilm_folder}/options.json,{tiny_bilm_folder}/weights.hdf5")
-    assert pair["form"] == "bilm-tf files" and pair["checksum"] == checksum(tiny_bilm_folder)
+    assert pair["form"] == "bilm-tf files" and pair["checksum"] == find_source(tiny_bilm_folder).checksum()
 
 
 def test_a_trained_model_is_shown(model_folders):

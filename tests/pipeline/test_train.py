@@ -1,6 +1,7 @@
 """Training on sources of other forms than a biLM folder."""
 
 import csv
+import shutil
 import tarfile
 
 import numpy as np
@@ -8,8 +9,8 @@ import pytest
 import tensorflow as tf
 
 from embeddings.convert import convert_bilm
-from embeddings.embedders import checksum, copy_source, embeds_texts, load_embedder, shape_of
-from embeddings.errors import ConfigError, SourceError
+from embeddings.embedders import copy_stored, find_embedder, load_embedder, shape_of
+from embeddings.errors import ConfigError, ModelError, SourceError
 from models import Predictor
 from pipeline.config import TrainConfig
 from pipeline.train import train_stage
@@ -88,12 +89,33 @@ def test_what_gives_one_vector_a_text_cannot_tag(config, text_embedding):
 def test_sources_are_told_apart(text_embedding, tiny_bilm_folder, tmp_path):
     with tarfile.open(tmp_path / "text.tgz", "w:gz") as archive:
         archive.add(text_embedding, ".")
-    assert embeds_texts(text_embedding) and embeds_texts(str(tmp_path / "text.tgz"))
-    assert not embeds_texts(tiny_bilm_folder)
-    assert shape_of(load_embedder(text_embedding)) == (1, 6) and shape_of(load_embedder(tiny_bilm_folder)) == (3, 8)
+    found = find_embedder(text_embedding)
+    assert shape_of(load_embedder(found)) == (1, 6)
+    assert shape_of(load_embedder(find_embedder(tiny_bilm_folder))) == (3, 8)
     (tmp_path / "copy").mkdir()
-    copy_source(tmp_path / "text.tgz", tmp_path / "copy")
-    assert checksum(tmp_path / "copy") == checksum(tmp_path / "text.tgz") == checksum(text_embedding)
+    copy_stored(find_embedder(tmp_path / "text.tgz"), tmp_path / "copy")
+    copy = find_embedder(tmp_path / "copy")
+    assert copy.checksum() == found.checksum() == find_embedder(tmp_path / "text.tgz").checksum()
     (tmp_path / "empty").mkdir()
     with pytest.raises(SourceError, match="no biLM in it"):
-        embeds_texts(tmp_path / "empty")
+        find_embedder(tmp_path / "empty")
+
+
+def test_a_broken_biLM_is_not_taken_for_a_text_embedding(text_embedding, tiny_bilm_folder, tmp_path):
+    shutil.copytree(text_embedding, tmp_path / "both")
+    for name in ("x", "y"):
+        shutil.copytree(tiny_bilm_folder, tmp_path / "both" / name)
+    with pytest.raises(SourceError, match=r"expected one biLM, found the options x/options.json, y/options.json"):
+        find_embedder(tmp_path / "both")
+
+
+def test_a_program_in_the_place_of_a_biLM_is_not_run(model_folders, text_embedding, tmp_path):
+    folder = shutil.copytree(model_folders["classification"], tmp_path / "model")
+    shutil.rmtree(folder / "bilm")
+    shutil.copytree(text_embedding, folder / "bilm")
+    with pytest.raises(SourceError, match="a SavedModel, but no biLM"):
+        Predictor.load(folder)
+    folder = shutil.copytree(model_folders["tagging"], tmp_path / "tagger")
+    shutil.copytree(text_embedding, folder / "text_embedding")
+    with pytest.raises(ModelError, match="gives one vector a text; tagging needs one a word"):
+        Predictor.load(folder)
