@@ -66,7 +66,7 @@ class ElmoEncoder(keras.layers.Layer):
         bilm = BiLM(stored.options, stored.spelling)
         fill(bilm, arrays)
         if layer_norm is None:
-            layer_norm = getattr(stored, "layer_norm", False)
+            layer_norm = stored.layer_norm
         encoder = cls(bilm, Elmo(layer_norm, dropout, name="elmo"), **kwargs)
         if MIX[0] in arrays:
             encoder.elmo.w.assign(arrays[MIX[0]])

@@ -24,6 +24,7 @@ class StoredBiLM(ABC):
     Attributes:
         form: the form's name, for people.
         files: the names of the files in the tree that make the biLM.
+        layer_norm: whether its mix normalises the layers.
     """
 
     form: ClassVar[str]
@@ -44,6 +45,10 @@ class StoredBiLM(ABC):
     @abstractmethod
     def arrays(self) -> Arrays:
         """Its weights, and the softmax and the ELMo mix if it brings them, as `weights.checked` gives them."""
+
+    @property
+    def layer_norm(self) -> bool:
+        return False
 
     @cached_property
     def vocabulary(self) -> tuple[str, ...]:

@@ -137,7 +137,7 @@ def _grouped(
     feature: Feature, part: CharacterInput, sentences: Sequence[Sequence[str]]
 ) -> tuple[list[np.ndarray], dict[str, int]]:
     spelled = {word: feature.character_rows(word) for words in sentences for word in words}
-    shortest = max(SHORTEST, *part.widths)
+    shortest = max((SHORTEST, *part.widths))
     groups: list[np.ndarray] = []
     place: dict[str, int] = {}
     for width, words in _by_length(spelled, shortest):

@@ -1,11 +1,12 @@
 """What a head is made of and how it is trained."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from models.label_scheme import Scheme
+from models.label_scheme import Scheme, marks_spans
 
 Task = Literal["classification", "tagging"]
 
@@ -119,8 +120,8 @@ class Biattention:
         output: layers above the pooled vectors, but for the labels': units and, of a maxout layer (Goodfellow et al.
             2013), the pieces.
         pieces: of the labels' layer, 1 if it is no maxout.
-        dense: in place of `output`, if that is empty: dense layers above the pooled vectors; the last gives the
-            labels, and its units are their number.
+        dense: in place of `output` and `pieces`, unless it is empty: dense layers above the pooled vectors; the last
+            gives the labels, and its units are their number.
     """
 
     before: Dense = ((300, "relu"),)
@@ -195,6 +196,35 @@ class HeadOptions:
     @property
     def uses_bilm(self) -> bool:
         return len(self.features) < len(self.inputs) or bool(self.biattention and self.biattention.elmo)
+
+
+def check_trainable(task: Task, options: HeadOptions, labels: Sequence[str] | None = None) -> None:
+    """Whether a head of these options can be trained for a task.
+
+    Args:
+        task, options: of the head.
+        labels: if they are known.
+
+    Raises:
+        ValueError: it cannot.
+    """
+    if options.features:
+        # Converted models alone have them so far.
+        raise ValueError(f"input '{options.features[0].name}' cannot be trained; expected 'elmo' alone in 'inputs'")
+    if task == "classification" and options.constraints:
+        raise ValueError(f"constraints '{options.constraints}' are for tagging; this is classification")
+    if task == "tagging" and options.biattention:
+        raise ValueError("biattention is for classification; this is tagging")
+    if labels is None:
+        return
+    if options.constraints and not marks_spans(labels):
+        odd = next(label for label in labels if not marks_spans([label, "B-X"]))
+        raise ValueError(f"constraints '{options.constraints}' do not fit the label '{odd}'; expected such as 'B-X'")
+    dense = options.biattention.dense if options.biattention else ()
+    if dense and dense[-1][0] != len(labels):
+        raise ValueError(
+            f"the last layer of biattention.dense has {dense[-1][0]} units; there are {len(labels)} labels"
+        )
 
 
 @dataclass(frozen=True)

@@ -69,10 +69,13 @@ class TorchWeights:
         if found != shape:
             raise SourceError(f"{self.where}: key '{name}' has shape {list(found)}; expected {list(shape)}")
         array = self._arrays[name]
+        if array.dtype.kind == "f":
+            with np.errstate(over="ignore"):
+                array = array.astype(np.float32)
         if array.dtype.kind != "f" or not np.isfinite(array).all():
             raise SourceError(f"{self.where}: key '{name}' holds values that are no finite floating point numbers")
         self._taken.add(name)
-        return array.astype(np.float32)
+        return array
 
     def close(self) -> None:
         """Refuse whatever was not taken.

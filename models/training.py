@@ -7,14 +7,13 @@ from dataclasses import dataclass
 import keras
 import numpy as np
 
-from embeddings.errors import InputError
+from embeddings.errors import ConfigError
 from embeddings.store import Store
 from models.biattentive import BiattentiveClassifier
 from models.classifier import Classifier
 from models.examples import Examples, batches
-from models.label_scheme import marks_spans
 from models.metrics import main_metric, score
-from models.options import HeadOptions, Task, TrainingSettings
+from models.options import HeadOptions, Task, TrainingSettings, check_trainable
 from models.tagger import Tagger
 
 Head = Classifier | BiattentiveClassifier | Tagger
@@ -73,18 +72,13 @@ def train_head(
         on_epoch: called after each epoch.
 
     Raises:
-        InputError: an example has a label that is not in the label set, or the head asks for words or characters,
-            which converted models alone have so far.
+        InputError: an example has a label that is not in the label set.
+        ConfigError: such a head cannot be trained on these labels.
     """
-    if options.features:
-        raise InputError(
-            f"head: input '{options.features[0].name}' cannot be trained; expected 'elmo' alone in 'inputs'"
-        )
-    if options.constraints and not marks_spans(labels):
-        odd = next(label for label in labels if not marks_spans([label, "B-X"]))
-        raise InputError(
-            f"head: constraints '{options.constraints}' do not fit the label '{odd}'; expected such as 'B-X'"
-        )
+    try:
+        check_trainable(task, options, labels)
+    except ValueError as error:
+        raise ConfigError(f"head: {error}") from None
     keras.utils.set_random_seed(seed)
     random = np.random.default_rng(seed)
     (examples, store), (held_out, held_out_store) = train, validation

@@ -5,14 +5,14 @@ from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from embeddings.errors import ConfigError
 from embeddings.handle import is_handle
 from embeddings.options import BiLMOptions
 from embeddings.settings import PretrainingSettings
 from embeddings.tokenizer import TokenizerName
-from models.options import HeadOptions, Task, TrainingSettings
+from models.options import HeadOptions, Task, TrainingSettings, check_trainable
 from pipeline.docs_corpus import PREFIX
 from pipeline.readers import Format
 
@@ -141,6 +141,14 @@ class TrainConfig(_Section):
     training: TrainingSettings = TrainingSettings()
     tracking: Tracking = Tracking()
 
+    @model_validator(mode="after")
+    def _trainable(self) -> "TrainConfig":
+        try:
+            check_trainable(self.task, self.head)
+        except ValueError as error:
+            raise ValueError(f"'head': {error}") from None
+        return self
+
 
 Config = TypeVar("Config", bound=_Section)
 
@@ -211,7 +219,7 @@ def _problem(kind: type[_Section], path: Path, node: yaml.Node | None, detail: A
     if detail["type"] == "missing":
         return f"{place}: key '{key}' is missing"
     if detail["type"] == "value_error":
-        return f"{place}: '{key}': {detail['ctx']['error']}"
+        return f"{place}: '{key}': {detail['ctx']['error']}" if key else f"{place}: {detail['ctx']['error']}"
     message = detail["msg"].removeprefix("Input should be ")
     return f"{place}: '{key}' is {detail['input']!r}; expected {message}"
 

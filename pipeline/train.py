@@ -20,7 +20,7 @@ from models.description import MODEL_FILES, Description
 from models.examples import Examples
 from models.metrics import flat_labels, score
 from models.model_folder import save_model
-from models.options import Task
+from models.options import Task, check_trainable
 from models.training import Epoch, best_epoch, predict_labels, train_head
 from pipeline import plots
 from pipeline.checksums import checksum_of_sentences
@@ -69,6 +69,11 @@ def train_stage(config: TrainConfig, on_epoch: Callable[[Epoch], None] = lambda 
         )
     for split in SPLITS[1:]:
         examples[split].numbered(labels)
+    try:
+        # Before the texts are embedded, which may take hours.
+        check_trainable(config.task, config.head, labels)
+    except ValueError as error:
+        raise ConfigError(f"head: {error}") from None
     with (
         start_run(config.tracking, f"{config.name} {config.embedding.weights} {config.seed}", config) as run,
         _with_weights(below, config) as stored,

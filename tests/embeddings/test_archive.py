@@ -328,3 +328,16 @@ def test_a_biLM_far_down_is_found_with_its_vocabulary(make, tiny_bilm_folder):
     found = find_source(make([(f"a/b/{path.name}", path.read_bytes()) for path in tiny_bilm_folder.iterdir()]))
     assert found.vocabulary == ("<S>", "</S>", "<UNK>", "the")
     assert json.loads((tiny_bilm_folder / "options.json").read_bytes()) == found.options.to_json()
+
+
+def test_the_checksum_at_the_end_of_a_packed_tar_counts(tmp_path):
+    path = tmp_path / "a.tar.gz"
+    with tarfile.open(path, "w:gz") as archive:
+        info = tarfile.TarInfo("options.json")
+        info.size = 2
+        archive.addfile(info, io.BytesIO(b"{}"))
+    packed = bytearray(path.read_bytes())
+    packed[-6] ^= 1
+    path.write_bytes(packed)
+    with pytest.raises(SourceError, match=r"a\.tar\.gz: cannot be read \(CRC check failed"):
+        open_tree(path)

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from embeddings.errors import InputError
+from embeddings.errors import ConfigError, InputError
 from embeddings.store import Store
 from models.examples import Examples, batches
 from models.metrics import main_metric, score
@@ -66,16 +66,24 @@ def test_other_heads_learn_too(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("options", "message"),
+    ("task", "options", "message"),
     [
-        (HeadOptions(inputs=(WordInput(),)), "input 'words' cannot be trained"),
-        (HeadOptions(constraints="BIO"), "constraints 'BIO' do not fit the label 'NOUN'"),
+        ("tagging", HeadOptions(inputs=(WordInput(),)), "input 'words' cannot be trained"),
+        ("tagging", HeadOptions(constraints="BIO"), "constraints 'BIO' do not fit the label 'NOUN'"),
+        ("tagging", HeadOptions(biattention=Biattention()), "biattention is for classification; this is tagging"),
+        ("classification", HeadOptions(constraints="BIO"), "constraints 'BIO' are for tagging"),
+        (
+            "classification",
+            HeadOptions(biattention=Biattention(dense=((7, "linear"),))),
+            "the last layer of biattention.dense has 7 units; there are 2 labels",
+        ),
     ],
 )
-def test_what_cannot_be_trained_is_refused(tmp_path, options, message):
-    labelled = data([["good"], ["bad"]], [["NOUN"], ["O"]], tmp_path / "store")
-    with pytest.raises(InputError, match=message):
-        train_head("tagging", options, TrainingSettings(), ["O", "NOUN"], labelled, labelled, 1)
+def test_what_cannot_be_trained_is_refused(tmp_path, task, options, message):
+    targets = [["NOUN"], ["O"]] if task == "tagging" else ["NOUN", "O"]
+    labelled = data([["good"], ["bad"]], targets, tmp_path / "store")
+    with pytest.raises(ConfigError, match=message):
+        train_head(task, options, TrainingSettings(), ["O", "NOUN"], labelled, labelled, 1)
 
 
 def test_training_stops_early_and_keeps_the_best_epoch(tmp_path, monkeypatch):
