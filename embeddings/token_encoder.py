@@ -27,13 +27,10 @@ class TokenEncoder(keras.layers.Layer):
         super().__init__(**kwargs)
         self.options = options
         self.activation = keras.activations.get(options.activation)
-        # As bilm-tf began: larger ones would saturate the gates of the first LSTM. Not made once for all, since an
-        # initializer takes its seed when it is made.
-        initializer = keras.initializers.RandomUniform(-0.05, 0.05)
         filters, highways = (options.filters, options.highways) if options.spelled else ((), 0)
         # === Layers ===
         self.convolutions = [
-            keras.layers.Conv1D(count, width, kernel_initializer=initializer, name=f"convolution_{k}")
+            keras.layers.Conv1D(count, width, kernel_initializer=_filters(), name=f"convolution_{k}")
             for k, (width, count) in enumerate(filters)
         ]
         self.highways = [Highway(name=f"highway_{k}") for k in range(highways)]
@@ -82,6 +79,12 @@ class TokenEncoder(keras.layers.Layer):
     @classmethod
     def from_config(cls, config):
         return cls(**config | {"options": BiLMOptions.from_json(config["options"])})
+
+
+def _filters():
+    """As bilm-tf began: larger ones would saturate the gates of the first LSTM. One for each use, since an initializer
+    takes its seed when it is made, and used twice gives the same numbers twice."""
+    return keras.initializers.RandomUniform(-0.05, 0.05)
 
 
 def _all_but_padding(shape, dtype=None):
