@@ -3,8 +3,9 @@
 import keras
 from keras import ops
 
+from embeddings.cells import ProjectedLSTMCell
 from embeddings.options import BiLMOptions
-from embeddings.recurrent import ProjectedLSTM
+from embeddings.recurrent import Recurrent
 from embeddings.spelling import Spelling, spelling_of
 from embeddings.token_encoder import TokenEncoder
 
@@ -26,11 +27,10 @@ class LSTMStack(keras.layers.Layer):
         self.skip_connections = options.skip_connections
         self.projection = options.projection
         self.lstms = [
-            ProjectedLSTM(
-                options.projection,
-                options.cells,
-                options.cell_clip,
-                options.projection_clip,
+            Recurrent(
+                ProjectedLSTMCell(
+                    options.projection, options.cells, options.cell_clip, options.projection_clip, name="cell"
+                ),
                 go_backwards=go_backwards,
                 name=f"layer_{k}",
             )
