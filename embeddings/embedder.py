@@ -56,7 +56,7 @@ class Embedder:
         self._word_vectors = np.empty((0, bilm.options.projection), np.float32)
         self._encoded = 0
         self._encode = compiled(bilm.token_encoder)
-        self._read = compiled(self._read_both_directions)
+        self._read = compiled(self._read_directions)
 
     def reset_state(self) -> None:
         """Forget what was read, if stateful: the next batch starts from zeros."""
@@ -145,45 +145,44 @@ class Embedder:
         vectors = self._word_vectors[padded]
         layers = self._read_in_pieces(vectors, mask)
         for k, length in enumerate(lengths):
-            token_layer = np.tile(vectors[k, 1 : length - 1], 2)
+            token_layer = np.tile(vectors[k, 1 : length - 1], self.bilm.options.directions)
             yield np.concatenate([token_layer[None], layers[k, :, 1 : length - 1]])
 
     def _read_in_pieces(self, vectors: np.ndarray, mask: np.ndarray) -> np.ndarray:
-        """The LSTM layers `[batch, layers, time, 2 * projection]` of token vectors `[batch, time, projection]`."""
+        """The recurrent layers `[batch, layers, time, dim]` of token vectors `[batch, time, projection]`."""
+        options = self.bilm.options
         batch, time, p = vectors.shape
-        layers = np.empty((batch, self.bilm.options.layers, time, 2 * p), np.float32)
+        layers = np.empty((batch, options.layers, time, options.dim), np.float32)
         pieces = [slice(first, first + self.steps) for first in range(0, time, self.steps)]
         state = self._initial_state(batch)
         # The directions do not meet before the end, so that one reads the pieces from the left while the other reads
         # them from the right.
-        for left, right in zip(pieces, reversed(pieces), strict=True):
-            forward, backward, state = self._read(
-                vectors[:, left], mask[:, left], vectors[:, right], mask[:, right], state
-            )
-            layers[:, :, left, :p] = forward
-            layers[:, :, right, p:] = backward
+        for both in zip(pieces, reversed(pieces), strict=True):
+            read = both[: options.directions]
+            outputs, state = self._read([(vectors[:, piece], mask[:, piece]) for piece in read], state)
+            for direction, (piece, output) in enumerate(zip(read, outputs, strict=True)):
+                layers[:, :, piece, direction * p : (direction + 1) * p] = output
         if self.stateful:
             self._keep_state(state)
         return layers
 
-    def _read_both_directions(self, left, left_mask, right, right_mask, state):
-        forward, forward_state = self.bilm.forward_stack(left, mask=left_mask, state=state[0])
-        backward, backward_state = self.bilm.backward_stack(right, mask=right_mask, state=state[1])
-        return ops.stack(forward, axis=1), ops.stack(backward, axis=1), [forward_state, backward_state]
+    def _read_directions(self, pieces, state):
+        read = [
+            stack(vectors, mask=mask, state=before)
+            for stack, (vectors, mask), before in zip(self.bilm.stacks, pieces, state, strict=True)
+        ]
+        return [ops.stack(outputs, axis=1) for outputs, _ in read], [after for _, after in read]
 
     def _initial_state(self, batch: int) -> list:
-        """For each direction and layer `[hidden [batch, projection], memory [batch, cells]]`."""
+        """For each direction and layer the cell's states, each `[batch, ...]`."""
         options = self.bilm.options
         if self._state is not None:
             # A batch that is larger than any before has rows without a state.
             missing = max(0, batch - len(self._state[0][0][0]))
             return _map_state(lambda rows: np.pad(rows[:batch], ((0, missing), (0, 0))), self._state)
         return [
-            [
-                [np.zeros((batch, width), np.float32) for width in (options.projection, options.cells)]
-                for _ in range(options.layers)
-            ]
-            for _ in range(2)
+            [[np.zeros((batch, width), np.float32) for width in options.state_sizes] for _ in range(options.layers)]
+            for _ in range(options.directions)
         ]
 
     def _keep_state(self, state: list) -> None:

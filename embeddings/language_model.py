@@ -6,6 +6,8 @@ from keras import ops
 from embeddings.bilm import BiLM
 from embeddings.softmax import softmax_loss
 
+DIRECTIONS = ("forward", "backward")
+
 
 class LanguageModel(keras.Model):
     """Predicts each word from those before it, and from those after it (Peters et al. 2018, section 3.1).
@@ -28,7 +30,7 @@ class LanguageModel(keras.Model):
                 in the vocabulary.
 
     Returns:
-        Negative log-likelihoods in nats, `[2, batch, time]`, forward first.
+        Negative log-likelihoods in nats, `[directions, batch, time]`, forward first.
     """
 
     def __init__(self, bilm: BiLM, vocabulary: int, batch_size: int, dropout: float = 0.1, **kwargs):
@@ -48,11 +50,11 @@ class LanguageModel(keras.Model):
                     self.add_weight(
                         name=f"{direction}_{k}_{part}", shape=(batch_size, width), initializer="zeros", trainable=False
                     )
-                    for part, width in (("hidden", options.projection), ("memory", options.cells))
+                    for part, width in zip(("hidden", "memory"), options.state_sizes, strict=False)
                 ]
                 for k in range(options.layers)
             ]
-            for direction in ("forward", "backward")
+            for direction in DIRECTIONS[: options.directions]
         ]
         self.dropout = keras.layers.Dropout(dropout)
         self.built = True
@@ -68,9 +70,7 @@ class LanguageModel(keras.Model):
     def call(self, inputs, training=False):
         words = self.bilm.token_encoder(inputs["words"])
         losses, states = [], []
-        for direction, stack, state in zip(
-            ("forward", "backward"), (self.bilm.forward_stack, self.bilm.backward_stack), self.carried, strict=True
-        ):
+        for direction, stack, state in zip(DIRECTIONS, self.bilm.stacks, self.carried, strict=False):
             vectors = self.dropout(ops.take(words, inputs[direction], axis=0), training=training)
             outputs, last_state = stack(vectors, state=[[ops.stop_gradient(x) for x in layer] for layer in state])
             states += [x for layer in last_state for x in layer]

@@ -10,6 +10,7 @@ from embeddings.errors import SourceError
 
 MAX_CHARACTERS_PER_WORD = 50
 
+Cell = Literal["projected_lstm", "lstm", "lstm_without_forget_gate", "gru", "rnn"]
 Inputs = Literal["characters", "words", "dictionaries"]
 Size = Annotated[int, Field(ge=1)]
 
@@ -36,6 +37,9 @@ class BiLMOptions:
         characters: distinct characters; those of bytes are given.
         words: distinct words, where they are read.
         word_dim: width of a word's vector beside those of its characters.
+        cell: what a layer steps through the text; all but the projected LSTM have as many `cells` as units, and no
+            clips.
+        bidirectional: whether the text is read from its end, too.
     """
 
     projection: Size = 512
@@ -55,12 +59,16 @@ class BiLMOptions:
     characters: Size = CHARACTERS - 1
     words: Annotated[int, Field(ge=0)] = 0
     word_dim: Annotated[int, Field(ge=0)] = 0
+    cell: Cell = "projected_lstm"
+    bidirectional: bool = True
 
     __pydantic_config__: ClassVar = {"extra": "forbid"}
 
     def __post_init__(self):
         if self.projection > self.cells:
             raise ValueError(f"projection {self.projection} is larger than cells {self.cells}")
+        if self.cell != "projected_lstm" and self.projection != self.cells:
+            raise ValueError(f"cell '{self.cell}' has no projection: cells {self.cells} must be {self.projection}, too")
         if not self.spelled:
             if self.words < 3 or self.word_dim != self.projection:
                 raise ValueError("inputs 'words' need at least 3 words, of the width of the projection")
@@ -78,8 +86,22 @@ class BiLMOptions:
 
     @property
     def dim(self) -> int:
-        """Width of a layer's vector: both directions side by side."""
-        return 2 * self.projection
+        """Width of a layer's vector: the directions side by side."""
+        return self.directions * self.projection
+
+    @property
+    def directions(self) -> int:
+        return 1 + self.bidirectional
+
+    @property
+    def blocks(self) -> int:
+        """Gates and candidates of a cell."""
+        return {"rnn": 1, "gru": 3, "lstm_without_forget_gate": 3}.get(self.cell, 4)
+
+    @property
+    def state_sizes(self) -> tuple[int, ...]:
+        """Widths of what a layer carries from step to step: the hidden state, and if it has one the memory."""
+        return (self.projection,) if self.cell in ("rnn", "gru") else (self.projection, self.cells)
 
     @property
     def spelled(self) -> bool:
@@ -108,7 +130,7 @@ class BiLMOptions:
     def to_json(self) -> dict[str, Any]:
         """The published form: what `options.json` holds."""
         options: dict[str, Any] = {
-            "bidirectional": True,
+            "bidirectional": self.bidirectional,
             "lstm": {
                 "cell_clip": self.cell_clip,
                 "dim": self.cells,
@@ -118,6 +140,8 @@ class BiLMOptions:
                 "use_skip_connections": self.skip_connections,
             },
         }
+        if self.cell != "projected_lstm":
+            options["lstm"]["cell"] = self.cell
         if self.spelled:
             options["char_cnn"] = {
                 "activation": self.activation,
@@ -167,6 +191,8 @@ class BiLMOptions:
                 cell_clip=_clip(lstm.get("cell_clip")),
                 projection_clip=_clip(lstm.get("proj_clip")),
                 skip_connections=bool(lstm.get("use_skip_connections", False)),
+                cell=_one_of(Cell, lstm.get("cell", "projected_lstm")),
+                bidirectional=bool(options.get("bidirectional", True)),
                 **inputs,
             )
         except KeyError as error:
@@ -178,6 +204,12 @@ class BiLMOptions:
         if min(read.projection, read.cells, read.layers, read.character_dim) < 1 or read.highways < 0:
             raise SourceError(f"{where}: a size is negative or 0")
         return read
+
+
+def _one_of(kinds: Any, value: Any) -> Any:
+    if value not in get_args(kinds):
+        raise ValueError(f"cell {value!r}")
+    return value
 
 
 def _whole(value: Any) -> int:

@@ -33,9 +33,10 @@ _MOST, _FILTERS = 1000, 100
 """Most layers, highways and characters of a word, and most filters. The published models have 4, 2, 50 and 7."""
 
 
-def cell_key(direction: int, layer: int) -> str:
-    """Where an LSTM's weights stand; direction 0 is forward."""
-    return f"RNN_{direction}/RNN/MultiRNNCell/Cell{layer}/LSTMCell"
+def cell_key(direction: int, layer: int, cell: str = "projected_lstm") -> str:
+    """Where a cell's weights stand; direction 0 is forward. Those that bilm-tf does not have are named apart."""
+    names = {"projected_lstm": "LSTMCell", "lstm": "ForgetGateLSTMCell", "gru": "GRUCell", "rnn": "BasicRNNCell"}
+    return f"RNN_{direction}/RNN/MultiRNNCell/Cell{layer}/{names.get(cell, 'OriginalLSTMCell')}"
 
 
 def weight_shapes(options: BiLMOptions) -> Iterator[tuple[str, tuple[int, ...]]]:
@@ -54,11 +55,11 @@ def weight_shapes(options: BiLMOptions) -> Iterator[tuple[str, tuple[int, ...]]]
     if options.projects_tokens:
         yield "CNN_proj/W_proj", (options.word_dim + options.features, options.projection)
         yield "CNN_proj/b_proj", (options.projection,)
-    for direction in (0, 1):
+    for direction in range(options.directions):
         for k in range(options.layers):
-            cell = cell_key(direction, k)
-            yield f"{cell}/W_0", (2 * options.projection, 4 * options.cells)
-            yield f"{cell}/B", (4 * options.cells,)
+            cell = cell_key(direction, k, options.cell)
+            yield f"{cell}/W_0", (2 * options.projection, options.blocks * options.cells)
+            yield f"{cell}/B", (options.blocks * options.cells,)
             if options.projects_state:
                 yield f"{cell}/W_P_0", (options.cells, options.projection)
 
@@ -151,13 +152,13 @@ def _variables(bilm: "BiLM") -> Iterator[tuple[str, "_Stored"]]:
     if encoder.project:
         yield "CNN_proj/W_proj", _Stored(encoder.project.kernel)
         yield "CNN_proj/b_proj", _Stored(encoder.project.bias)
-    for direction, stack in enumerate((bilm.forward_stack, bilm.backward_stack)):
-        for k, lstm in enumerate(stack.lstms):
-            cell = cell_key(direction, k)
-            yield f"{cell}/W_0", _Stored(lstm.kernel, lstm.cell.recurrent_kernel)
-            yield f"{cell}/B", _Stored(lstm.bias)
+    for direction, stack in enumerate(bilm.stacks):
+        for k, layer in enumerate(stack.layers):
+            cell = cell_key(direction, k, options.cell)
+            yield f"{cell}/W_0", _Stored(layer.kernel, layer.cell.recurrent_kernel)
+            yield f"{cell}/B", _Stored(layer.bias)
             if options.projects_state:
-                yield f"{cell}/W_P_0", _Stored(lstm.cell.projection_kernel)
+                yield f"{cell}/W_P_0", _Stored(layer.cell.projection_kernel)
 
 
 class _Stored:

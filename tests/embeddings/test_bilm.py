@@ -27,6 +27,7 @@ VARIANTS = {
     "as many filters as units": {"filters": ((1, 1), (2, 3))},
     "short words": {"max_characters": 8},
     "no projection of the state": {"cells": 4},
+    "one direction": {"bidirectional": False},
     "words": {"inputs": "words", "words": len(VOCABULARY), "word_dim": 4, "filters": ()},
 }
 

@@ -63,12 +63,15 @@ def layers(words, weights, options, vocabulary=()):
         else:
             known = [word if word in vocabulary else "<UNK>" for word in framed]
             tokens = np.array([file["embedding"][vocabulary.index(word)] for word in known])
-        result = [np.concatenate([tokens, tokens], axis=1)]
-        forward = backward = tokens
+        directions = 2 if options["bidirectional"] else 1
+        result = [np.concatenate([tokens] * directions, axis=1)]
+        outputs = [tokens, tokens]
         for k in range(options["lstm"]["n_layers"]):
-            cells = [file[f"RNN_{d}/RNN/MultiRNNCell/Cell{k}/LSTMCell"] for d in (0, 1)]
             skip = k > 0 and options["lstm"]["use_skip_connections"]
-            forward = lstm(forward, cells[0], options) + (forward if skip else 0)
-            backward = lstm(backward[::-1], cells[1], options)[::-1] + (backward if skip else 0)
-            result.append(np.concatenate([forward, backward], axis=1))
+            for direction in range(directions):
+                order = slice(None, None, -1 if direction else 1)
+                cell = file[f"RNN_{direction}/RNN/MultiRNNCell/Cell{k}/LSTMCell"]
+                below = outputs[direction]
+                outputs[direction] = lstm(below[order], cell, options)[order] + (below if skip else 0)
+            result.append(np.concatenate(outputs[:directions], axis=1))
     return np.array(result)[:, 1:-1]
