@@ -1,9 +1,12 @@
 """How a biLM is trained."""
 
 from dataclasses import dataclass
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
+
+Positive = Annotated[float, Field(gt=0)]
+Count = Annotated[int, Field(ge=1)]
 
 
 @dataclass(frozen=True)
@@ -13,17 +16,42 @@ class PretrainingSettings:
     Args:
         batch_size: streams of text in a batch.
         steps: words of a window, through which the gradient flows.
-        learning_rate: of Adam, at its highest; it rises over the first twentieth of the steps and falls along a cosine.
-        clip_norm: bound on the norm of the whole gradient.
+        optimizer: `adam`, `adagrad` (as bilm-tf, whose accumulators begin at 1) or `sgd`.
+        momentum: of SGD.
+        learning_rate: at its highest.
+        schedule: how the rate falls after the warm-up: along a `cosine` or in a `linear` way to a twentieth,
+            `exponential` likewise, with the inverse square root of the steps, or not at all (`constant`).
+        warm_up: share of the steps in which the rate rises from a twentieth to its highest.
+        clip_norm: bound on the norm of the whole gradient, or None.
+        clip_value: bound on each number of the gradient, or None.
+        accumulate: batches whose gradients make one step.
+        precision: of the arithmetic; the weights are float32 always.
         dropout: share of the token vectors' and of the top layer's units that is left out.
+        initializer: of the weights of the recurrent layers.
+        forget_bias: of a plain LSTM's forget gate, before training.
         seed: of the initial weights and of dropout.
     """
 
-    batch_size: Annotated[int, Field(ge=1)] = 64
-    steps: Annotated[int, Field(ge=1)] = 20
-    learning_rate: Annotated[float, Field(gt=0)] = 4e-3
-    clip_norm: Annotated[float, Field(gt=0)] = 1.0
+    batch_size: Count = 64
+    steps: Count = 20
+    optimizer: Literal["adam", "adagrad", "sgd"] = "adam"
+    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    learning_rate: Positive = 4e-3
+    schedule: Literal["cosine", "linear", "exponential", "inverse_sqrt", "constant"] = "cosine"
+    warm_up: Annotated[float, Field(ge=0, lt=1)] = 0.05
+    clip_norm: Positive | None = 1.0
+    clip_value: Positive | None = None
+    accumulate: Count = 1
+    precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] = "float32"
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.1
+    initializer: Literal["glorot_uniform", "uniform", "orthogonal"] = "glorot_uniform"
+    forget_bias: float = 1.0
     seed: int = 1
 
     __pydantic_config__: ClassVar = {"extra": "forbid"}
+
+    def __post_init__(self):
+        if self.clip_norm and self.clip_value:
+            raise ValueError("clip_norm and clip_value are both set; expected one of them (the other as null)")
+        if self.momentum and self.optimizer != "sgd":
+            raise ValueError(f"momentum is for sgd, found optimizer '{self.optimizer}'")
