@@ -35,7 +35,7 @@ class Cell(keras.layers.Layer):
     def __init__(self, units: int, recurrent_initializer="glorot_uniform", **kwargs):
         super().__init__(**kwargs)
         self.units = self.width = self.output_size = units
-        self.recurrent_initializer = keras.initializers.get(recurrent_initializer)
+        self.recurrent_initializer = fresh(recurrent_initializer)
         self.state_size = [units]
 
     def build(self, input_shape):
@@ -52,6 +52,12 @@ class Cell(keras.layers.Layer):
     def get_config(self):
         initializer = keras.initializers.serialize(self.recurrent_initializer)
         return super().get_config() | {"units": self.units, "recurrent_initializer": initializer}
+
+
+def fresh(initializer):
+    """An initializer of its own: one that is used twice gives the same numbers twice."""
+    initializer = keras.initializers.get(initializer)
+    return initializer.clone() if isinstance(initializer, keras.initializers.Initializer) else initializer
 
 
 def by_block(initializer, blocks: int):

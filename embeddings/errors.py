@@ -5,6 +5,7 @@
     ├── ConfigError     a config file that does not say what is wanted
     ├── SourceError     a biLM that cannot be read
     ├── ModelError      a trained model that cannot be read or found
+    ├── TrainingError   a training that cannot go on
     └── OutputError     a place that cannot be written or listened on
 
 Each message is one sentence for a person: what was found, where, and what was expected. The command line prints it
@@ -34,6 +35,10 @@ class SourceError(TelmoError):
 
 class ModelError(TelmoError):
     """A trained model that cannot be read or found."""
+
+
+class TrainingError(TelmoError):
+    """A training that cannot go on."""
 
 
 class OutputError(TelmoError):

@@ -1,10 +1,10 @@
-"""The biLM with its softmax, as it is trained."""
+"""The biLM with its objective, as it is trained."""
 
 import keras
 from keras import ops
 
 from embeddings.bilm import BiLM
-from embeddings.softmax import softmax_loss
+from embeddings.softmax import Objective
 
 DIRECTIONS = ("forward", "backward")
 
@@ -12,12 +12,12 @@ DIRECTIONS = ("forward", "backward")
 class LanguageModel(keras.Model):
     """Predicts each word from those before it, and from those after it (Peters et al. 2018, section 3.1).
 
-    The softmax is shared by both directions. The LSTM state is carried from one window to the next, without its
-    gradient: truncated backpropagation through time (Williams and Peng 1990).
+    The objective, such as a softmax, is shared by both directions. The LSTM state is carried from one window to the
+    next, without its gradient: truncated backpropagation through time (Williams and Peng 1990).
 
     Args:
-        bilm: the network below the softmax.
-        vocabulary: number of words to predict.
+        bilm: the network below the objective.
+        objective: what makes probabilities of the top layer; of the width of the biLM's projection.
         batch_size: rows of every batch; each row is a stream of text of its own.
         dropout: share of the token vectors' and of the top layer's units that training leaves out.
 
@@ -30,20 +30,16 @@ class LanguageModel(keras.Model):
                 in the vocabulary.
 
     Returns:
-        Negative log-likelihoods in nats, `[directions, batch, time]`, forward first.
+        Negative log-likelihoods in nats, `[directions, batch, time]`, forward first; outside of training always those
+        of the full distribution.
     """
 
-    def __init__(self, bilm: BiLM, vocabulary: int, batch_size: int, dropout: float = 0.1, **kwargs):
+    def __init__(self, bilm: BiLM, objective: Objective, batch_size: int, dropout: float = 0.1, **kwargs):
         super().__init__(**kwargs)
         self.bilm = bilm
         self.batch_size = batch_size
         options = bilm.options
-        self.softmax = self.add_weight(
-            name="softmax",
-            shape=(vocabulary, options.projection),
-            initializer=keras.initializers.RandomNormal(stddev=options.projection**-0.5),
-        )
-        self.softmax_bias = self.add_weight(name="softmax_bias", shape=(vocabulary,), initializer="zeros")
+        self.objective = objective
         self.carried = [
             [
                 [
@@ -69,19 +65,19 @@ class LanguageModel(keras.Model):
 
     def call(self, inputs, training=False):
         words = self.bilm.token_encoder(inputs["words"])
-        losses, states = [], []
+        tops, targets, states = [], [], []
         for direction, stack, state in zip(DIRECTIONS, self.bilm.stacks, self.carried, strict=False):
             vectors = self.dropout(ops.take(words, inputs[direction], axis=0), training=training)
             outputs, last_state = stack(vectors, state=[[ops.stop_gradient(x) for x in layer] for layer in state])
             states += [x for layer in last_state for x in layer]
             hidden = self.dropout(outputs[-1], training=training)
-            targets = ops.reshape(inputs[f"{direction}_next"], (-1,))
-            hidden = ops.reshape(hidden, (-1, self.bilm.options.projection))
-            loss = softmax_loss(hidden, self.softmax, self.softmax_bias, targets)
-            losses.append(ops.reshape(loss, ops.shape(inputs[direction])))
+            tops.append(ops.reshape(hidden, (-1, self.bilm.options.projection)))
+            targets.append(ops.reshape(inputs[f"{direction}_next"], (-1,)))
+        # Both directions at once, so that a sample of the vocabulary serves both.
+        losses = self.objective(ops.concatenate(tops), ops.concatenate(targets), training=training)
         for variable, value in zip(self._carried_variables(), states, strict=True):
             variable.assign(value)
-        return ops.stack(losses)
+        return ops.reshape(losses, (len(tops), *ops.shape(inputs["forward"])))
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         """The mean of both directions, in nats a word."""

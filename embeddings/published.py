@@ -24,7 +24,7 @@ from embeddings.stored import StoredBiLM
 from embeddings.weights import EXTRAS, Arrays, check_array, check_size, checked, weight_shapes
 
 OPTIONS, WEIGHTS, VOCABULARY, DICTIONARIES = "options.json", "weights.hdf5", "vocabulary.txt", "dictionaries.json"
-FILES = (OPTIONS, WEIGHTS, VOCABULARY, DICTIONARIES)
+FILES = (OPTIONS, WEIGHTS, VOCABULARY, DICTIONARIES, "vocabulary.counts.txt")
 HDF5 = b"\x89HDF\r\n\x1a\n"
 _VOCABULARY = re.compile(r"vocab[\w-]*\.txt(\.gz)?")
 

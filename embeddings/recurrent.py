@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from embeddings.cells import Cell, by_block
+from embeddings.cells import Cell, by_block, fresh
 
 
 class Recurrent(keras.layers.Layer):
@@ -29,7 +29,7 @@ class Recurrent(keras.layers.Layer):
         super().__init__(**kwargs)
         self.cell = cell
         self.go_backwards = go_backwards
-        self.kernel_initializer = keras.initializers.get(kernel_initializer)
+        self.kernel_initializer = fresh(kernel_initializer)
         self.loop = keras.layers.RNN(
             cell, return_sequences=True, return_state=True, go_backwards=go_backwards, name="loop"
         )

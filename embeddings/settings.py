@@ -25,7 +25,9 @@ class PretrainingSettings:
         clip_norm: bound on the norm of the whole gradient, or None.
         clip_value: bound on each number of the gradient, or None.
         accumulate: batches whose gradients make one step.
-        precision: of the arithmetic; the weights are float32 always.
+        objective: of the words to predict: the softmax over `full` vocabulary, or over a sample of it
+            (`sampled`). Perplexity is measured with the full one always.
+        samples: words of a sample, for all positions of a batch.
         dropout: share of the token vectors' and of the top layer's units that is left out.
         initializer: of the weights of the recurrent layers.
         forget_bias: of a plain LSTM's forget gate, before training.
@@ -42,7 +44,8 @@ class PretrainingSettings:
     clip_norm: Positive | None = 1.0
     clip_value: Positive | None = None
     accumulate: Count = 1
-    precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] = "float32"
+    objective: Literal["full", "sampled"] = "full"
+    samples: Count = 8192
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.1
     initializer: Literal["glorot_uniform", "uniform", "orthogonal"] = "glorot_uniform"
     forget_bias: float = 1.0

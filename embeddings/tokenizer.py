@@ -1,11 +1,15 @@
-"""Raw text to words with their places in it."""
+"""Raw text to words with their places in it, and words to text."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from typing import Literal, NamedTuple
 
-TokenizerName = Literal["spacy", "whitespace"]
+TokenizerName = Literal["spacy", "whitespace", "characters"]
+
+SPACE = "␣"
+"""The word that stands for white space where each character is a word: a vocabulary file has a word a line, in which
+a true space could not be seen."""
 
 
 class Token(NamedTuple):
@@ -21,14 +25,15 @@ def tokenize(text: str, tokenizer: TokenizerName = "spacy") -> list[Token]:
 
     Args:
         text: raw text.
-        tokenizer: `"spacy"`, the rules of spaCy's blank English pipeline, or `"whitespace"`, for text that is
-            tokenised already.
+        tokenizer: `"spacy"`, the rules of spaCy's blank English pipeline; `"whitespace"`, for text that is tokenised
+            already; or `"characters"`, each character a word and a run of white space between two of them `SPACE`.
 
     >>> tokenize("It isn't.")
     [Token(text='It', start=0, end=2), Token(text='is', start=3, end=5), Token(text="n't", start=5, end=8),
     Token(text='.', start=8, end=9)]
     """
-    return list(_spacy_tokens(text) if tokenizer == "spacy" else _whitespace_tokens(text))
+    split = {"spacy": _spacy_tokens, "whitespace": _whitespace_tokens, "characters": _character_tokens}[tokenizer]
+    return list(split(text))
 
 
 def is_text(text: str) -> bool:
@@ -39,7 +44,31 @@ def is_text(text: str) -> bool:
 
 def words(text: str, tokenizer: TokenizerName = "spacy") -> list[str]:
     """The words of `tokenize`, without their places."""
-    return text.split() if tokenizer == "whitespace" else [token.text for token in tokenize(text, tokenizer)]
+    if tokenizer == "whitespace":
+        return text.split()
+    if tokenizer == "characters":
+        return list(SPACE.join(text.split()))
+    return [token.text for token in tokenize(text, tokenizer)]
+
+
+def words_of_part(text: str, tokenizer: TokenizerName) -> list[str]:
+    """The words of a part of a text that goes on at both ends: there, too, white space is a word where each character
+    is one."""
+    return list(re.sub(r"\s+", SPACE, text)) if tokenizer == "characters" else words(text, tokenizer)
+
+
+def text_of(words: Sequence[str], tokenizer: TokenizerName) -> str:
+    """The text that words make: of characters the text itself, its runs of white space now one space each; of other
+    words these with a space between them."""
+    return "".join(words).replace(SPACE, " ") if tokenizer == "characters" else " ".join(words)
+
+
+def tokenizer_of(vocabulary: Iterable[str]) -> TokenizerName:
+    """The tokenizer of the text that a language model was trained on, as its vocabulary tells: `"characters"` where
+    every word but the three marks that begin it is one character."""
+    marks = 3
+    lengths = [len(word) for word in vocabulary][marks:]
+    return "characters" if lengths and max(lengths) == 1 else "spacy"
 
 
 def tokens_of_words(words: Sequence[str]) -> list[Token]:
@@ -54,6 +83,12 @@ def tokens_of_words(words: Sequence[str]) -> list[Token]:
 def _whitespace_tokens(text: str) -> Iterator[Token]:
     for match in re.finditer(r"\S+", text):
         yield Token(match[0], *match.span())
+
+
+def _character_tokens(text: str) -> Iterator[Token]:
+    end = len(text.rstrip())
+    for match in re.finditer(r"\S|(?<=\S)\s+", text[:end]):
+        yield Token(SPACE if match[0].isspace() else match[0], *match.span())
 
 
 def _spacy_tokens(text: str) -> Iterator[Token]:

@@ -10,43 +10,100 @@ from embeddings.characters import SENTENCE_BEGIN, SENTENCE_END
 from embeddings.errors import SourceError
 from embeddings.spelling import UNKNOWN
 
+FRAMES = [SENTENCE_BEGIN, SENTENCE_END, UNKNOWN]
+COUNTS = ".counts.txt"
+"""In place of `.txt`: the file of the counts beside that of the words. No reader takes it for a vocabulary."""
+
 
 class Vocabulary:
     """Words by number, in bilm-tf's order: `<S>`, `</S>`, `<UNK>`, then the most frequent first.
 
     Args:
         words: all words, the first three as above.
+        counts: how often each occurred in the text that the vocabulary was made of, or None where nobody knows.
+
+    Attributes:
+        counts: int64 `[words]`, or None. The two frame words count as often as there were sentences, and `<UNK>` as
+            often as any word occurred that is not in the vocabulary, so that they sum to all words to be predicted.
     """
 
-    def __init__(self, words: Sequence[str]):
+    def __init__(self, words: Sequence[str], counts: Sequence[int] | np.ndarray | None = None):
         self.words = list(words)
+        self.counts = None if counts is None else np.asarray(counts, np.int64)
+        if self.counts is not None and len(self.counts) != len(self.words):
+            raise ValueError(f"{len(self.counts)} counts; expected one for each of the {len(self.words)} words")
         self._number = {word: k for k, word in enumerate(self.words)}
 
     @classmethod
-    def build(cls, sentences: Iterable[Sequence[str]], size: int, min_count: int = 1) -> "Vocabulary":
+    def build(
+        cls, sentences: Iterable[Sequence[str]], size: int, min_count: int = 1, most_counted: int = 4_000_000
+    ) -> "Vocabulary":
         """Count the words of sentences and keep the `size` most frequent that occur `min_count` times; ties go by the
-        alphabet."""
-        counts = Counter(word for sentence in sentences for word in sentence)
-        frames = [SENTENCE_BEGIN, SENTENCE_END, UNKNOWN]
-        for word in frames:
-            counts.pop(word, None)
-        ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
-        return cls(frames + [word for word, count in ranked[: max(0, size - len(frames))] if count >= min_count])
+        alphabet.
+
+        The memory is bounded, at about 100 bytes for each of `most_counted` words: where there are more distinct ones,
+        the rarest are forgotten, those that occurred once at first, then those that occurred twice, and so on until
+        half of the room is free again (as word2vec reduces its vocabulary; Manku and Motwani 2002 give the bound). Each
+        count is then too low by no more than the highest count that was forgotten, and no word is lost that
+        occurs more often than that.
+
+        Args:
+            sentences: lists of words.
+            size: words of the vocabulary, the three special ones included.
+            min_count: how often a word must occur.
+            most_counted: distinct words held while counting.
+        """
+        counts: Counter[str] = Counter()
+        read = words = forgotten = 0
+        for sentence in sentences:
+            counts.update(sentence)
+            read += 1
+            words += len(sentence)
+            if len(counts) > most_counted:
+                while len(counts) > most_counted / 2:
+                    forgotten += 1
+                    counts = Counter({word: count for word, count in counts.items() if count > forgotten})
+        for word in FRAMES:
+            words -= counts.pop(word, 0)
+        ranked = sorted(
+            ((word, n) for word, n in counts.items() if n >= min_count), key=lambda item: (-item[1], item[0])
+        )
+        kept = ranked[: max(0, size - len(FRAMES))]
+        known = [count for _, count in kept]
+        return cls(FRAMES + [word for word, _ in kept], [read, read, words - sum(known), *known])
 
     @classmethod
     def read(cls, path: Path) -> "Vocabulary":
-        """Read `vocabulary.txt`, one word a line.
+        """Read `vocabulary.txt`, one word a line, and the counts beside it if they are there.
 
         Raises:
-            SourceError: the file is missing or does not begin with the three special words.
+            SourceError: the file is missing or does not begin with the three special words, or the counts are not as
+                many whole numbers.
         """
-        try:
-            words = path.read_text("utf-8").splitlines()
-        except OSError as error:
-            raise SourceError(f"{path}: cannot be read ({error.strerror})") from None
-        if words[:3] != [SENTENCE_BEGIN, SENTENCE_END, UNKNOWN]:
+        words = _lines(path)
+        if words[:3] != FRAMES:
             raise SourceError(f"{path}: begins with {words[:3]}; expected <S>, </S> and <UNK>, a word a line")
-        return cls(words)
+        beside = path.with_suffix(COUNTS)
+        if not beside.exists():
+            return cls(words)
+        numbers = _lines(beside)
+        wrong = next((k for k, number in enumerate(numbers) if not (number.isascii() and number.isdigit())), None)
+        if wrong is not None:
+            raise SourceError(f"{beside} line {wrong + 1}: found '{numbers[wrong][:50]}'; expected a count")
+        if len(numbers) != len(words):
+            raise SourceError(f"{beside}: {len(numbers)} counts; expected one for each of the {len(words)} words")
+        return cls(words, np.array([int(number) for number in numbers]))
+
+    def write(self, path: Path) -> None:
+        """Write `vocabulary.txt`, one word a line, and the counts, if there are any, beside it in a file of their own,
+        a number a line: readers of the published form know nothing of counts."""
+        path.write_text("".join(f"{word}\n" for word in self.words), "utf-8")
+        self.write_counts(path)
+
+    def write_counts(self, path: Path) -> None:
+        """Write only the counts, beside a `vocabulary.txt` at `path`; nothing where there are none."""
+        if self.counts is not None:
+            path.with_suffix(COUNTS).write_text("".join(f"{count}\n" for count in self.counts.tolist()), "utf-8")
 
     def __len__(self) -> int:
         return len(self.words)
@@ -55,3 +112,13 @@ class Vocabulary:
         """The number of each word, int32; that of `<UNK>` where it is not in the vocabulary."""
         unknown = self._number[UNKNOWN]
         return np.fromiter((self._number.get(word, unknown) for word in words), np.int32)
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        # Not `splitlines`, which takes some characters of words for ends of lines.
+        return path.read_bytes().decode("utf-8").removesuffix("\n").split("\n")
+    except OSError as error:
+        raise SourceError(f"{path}: cannot be read ({error.strerror})") from None
+    except UnicodeDecodeError as error:
+        raise SourceError(f"{path}: byte {error.start + 1} is not UTF-8; expected a word a line") from None

@@ -1,6 +1,7 @@
 """Text as the windows that truncated backpropagation trains on."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -9,21 +10,28 @@ from embeddings.vocabulary import Vocabulary
 from embeddings.word_table import WordTable
 
 
-def windows(
-    sentences: Iterable[Sequence[str]],
-    vocabulary: Vocabulary,
-    batch_size: int,
-    steps: int,
-    spelling: Spelling,
-) -> Iterator[dict[str, np.ndarray]]:
-    """Cut sentences into the batches that `LanguageModel` takes, in constant memory.
+@runtime_checkable
+class Resumable(Protocol):
+    """Something that is read once, and can be read on from where it was."""
+
+    def state(self) -> dict[str, Any]:
+        """Where the reading stands, as JSON can hold it."""
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on as the one did whose `state` this was."""
+
+
+class Windows(Iterator[dict[str, np.ndarray]]):
+    """Cuts sentences into the batches that `LanguageModel` takes, in constant memory.
 
     Every row of a batch is a stream: framed sentences one after the other, taken from the common supply as the row
     runs out. The backward stream of a row holds the same sentences in the same order, each from its end to its begin.
-    The last incomplete batch is dropped.
+    The last incomplete batch is dropped. A batch depends on nothing but the text, so that it is the same when the
+    reading was resumed just before it.
 
     Args:
-        sentences: lists of words.
+        sentences: lists of words. To be resumed, they must be `Resumable`, such as `pipeline.corpora.Corpus`; or the
+            caller hands over those that have not been read yet.
         vocabulary: the words to predict.
         batch_size: streams.
         steps: words of a window.
@@ -32,43 +40,112 @@ def windows(
     Yields:
         The dict that `LanguageModel` describes.
     """
-    supply = iter(sentences)
-    table = WordTable(spelling)
-    numbers = np.empty(0, np.int32)
-    streams: list[list[np.ndarray]] = [[np.empty((2, 0), np.int32)] for _ in range(batch_size)]
-    held = np.zeros(batch_size, int)
-    while True:
-        for k, stream in enumerate(streams):
-            # One word more than a window, since the last one is predicted too.
-            while held[k] <= steps:
-                sentence = next(supply, None)
-                if sentence is None:
-                    return
-                rows = table.framed_rows(sentence)
-                stream.append(np.stack([rows, rows[::-1]]))
-                held[k] += len(rows)
-            streams[k] = [np.concatenate(stream, axis=1)]
-        if len(numbers) < len(table):
-            numbers = np.concatenate([numbers, vocabulary.numbers(table.words()[len(numbers) :])])
-        taken = np.stack([stream[0][:, : steps + 1] for stream in streams], axis=1)
-        streams = [[stream[0][:, steps:]] for stream in streams]
-        held -= steps
-        unique, inputs = np.unique(taken[:, :, :-1], return_inverse=True)
-        inputs = inputs.reshape(2, batch_size, steps).astype(np.int32)
-        following = numbers[taken[:, :, 1:]]
-        yield {
-            "words": spelling.trim(table.ids[unique]).astype(np.int32),
+
+    def __init__(
+        self,
+        sentences: Iterable[Sequence[str]],
+        vocabulary: Vocabulary,
+        batch_size: int,
+        steps: int,
+        spelling: Spelling,
+    ):
+        self.sentences = sentences
+        self.vocabulary, self.spelling = vocabulary, spelling
+        self.batch_size, self.steps = batch_size, steps
+        self._supply = iter(sentences)
+        self._table = WordTable(spelling)
+        self._numbers = np.empty(0, np.int32)
+        # Of each row, what has been read and not been given yet: rows of the table, forward and backward.
+        self._streams = [np.empty((2, 0), np.int32) for _ in range(batch_size)]
+
+    def __iter__(self) -> "Windows":
+        return self
+
+    def __next__(self) -> dict[str, np.ndarray]:
+        if self._table.full:
+            self._renumber()
+        for k, stream in enumerate(self._streams):
+            self._streams[k] = self._filled(stream)
+        table, steps = self._table, self.steps
+        if len(self._numbers) < len(table):
+            new = self.vocabulary.numbers(table.words()[len(self._numbers) :])
+            self._numbers = np.concatenate([self._numbers, new])
+        taken = np.stack([stream[:, : steps + 1] for stream in self._streams], axis=1)
+        self._streams = [stream[:, steps:] for stream in self._streams]
+        unique, inputs = _by_appearance(taken[:, :, :-1])
+        following = self._numbers[taken[:, :, 1:]]
+        return {
+            "words": self.spelling.trim(table.ids[unique]).astype(np.int32),
             "forward": inputs[0],
             "backward": inputs[1, :, ::-1],
             "forward_next": following[0],
             "backward_next": following[1, :, ::-1],
         }
-        if table.full:
-            words = table.words()
-            table.clear()
-            streams = [[_renumber(stream[0], words, table)] for stream in streams]
-            numbers = np.empty(0, np.int32)
+
+    def _filled(self, stream: np.ndarray) -> np.ndarray:
+        """A stream with one word more than a window, since the last one is predicted too.
+
+        Raises:
+            StopIteration: there is no text left.
+        """
+        parts, held = [stream], stream.shape[1]
+        while held <= self.steps:
+            rows = self._table.framed_rows(next(self._supply))
+            parts.append(np.stack([rows, rows[::-1]]))
+            held += len(rows)
+        return np.concatenate(parts, axis=1)
+
+    def state(self) -> dict[str, Any]:
+        """Where the reading stands, as JSON can hold it: the words of each stream that are left over, forward and
+        backward, and the state of the sentences if they have one. To be asked for between two batches."""
+        words = self._table.words()
+        streams = [[[words[row] for row in direction] for direction in stream.tolist()] for stream in self._streams]
+        supply = self.sentences.state() if isinstance(self.sentences, Resumable) else None
+        return {"streams": streams, "sentences": supply}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on as the windows did whose `state` this was.
+
+        Raises:
+            ValueError: the state is one of another number of streams, or of sentences of another kind.
+        """
+        streams = state["streams"]
+        if len(streams) != self.batch_size:
+            raise ValueError(f"the state is one of {len(streams)} streams; expected {self.batch_size}, the batch size")
+        if state["sentences"] is not None:
+            if not isinstance(self.sentences, Resumable):
+                raise ValueError("the state holds a place in the text, but these sentences cannot be resumed")
+            self.sentences.restore(state["sentences"])
+            self._supply = iter(self.sentences)
+        self._read_streams(streams)
+
+    def _renumber(self) -> None:
+        words = self._table.words()
+        self._read_streams([[[words[row] for row in part] for part in stream.tolist()] for stream in self._streams])
+
+    def _read_streams(self, streams: list[list[list[str]]]) -> None:
+        """Begin a new table with the words of the streams."""
+        self._table.clear()
+        self._numbers = np.empty(0, np.int32)
+        self._streams = [np.stack([self._table.rows(part) for part in stream]) for stream in streams]
 
 
-def _renumber(rows: np.ndarray, words: list[str], table: WordTable) -> np.ndarray:
-    return table.rows(words[row] for row in rows.ravel()).reshape(rows.shape)
+def windows(
+    sentences: Iterable[Sequence[str]],
+    vocabulary: Vocabulary,
+    batch_size: int,
+    steps: int,
+    spelling: Spelling,
+) -> Windows:
+    """`Windows`, for those who only read on."""
+    return Windows(sentences, vocabulary, batch_size, steps, spelling)
+
+
+def _by_appearance(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Distinct numbers in the order in which they first appear, and an int32 array of the shape of `rows` that says
+    where each stands among them. Sorted, they would depend on what was read before."""
+    unique, first, inverse = np.unique(rows, return_index=True, return_inverse=True)
+    order = np.argsort(first)
+    rank = np.empty_like(order)
+    rank[order] = np.arange(len(order))
+    return unique[order], rank[inverse].reshape(rows.shape).astype(np.int32)

@@ -8,11 +8,12 @@ import logging
 import os
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 import typer
 
 from embeddings.errors import InputError, OutputError, TelmoError
+from embeddings.tokenizer import TokenizerName
 
 # TensorFlow greets on standard error; a user's own setting wins.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -79,8 +80,10 @@ def pretrain(config: Config, change: Changes = None) -> None:
 
     with pretraining_bar() as report:
         scores = pretrain_stage(read, report)
-    forward, backward = scores["forward_perplexity"], scores["backward_perplexity"]
-    print(f"{read.output}: perplexity {forward:.1f} forward, {backward:.1f} backward")
+    told = [
+        f"{scores[f'{way}_perplexity']:.1f} {way}" for way in ("forward", "backward") if f"{way}_perplexity" in scores
+    ]
+    print(f"{read.output}: perplexity {', '.join(told)}")
 
 
 @app.command()
@@ -95,8 +98,9 @@ def embed(
     ] = False,
 ) -> None:
     """Write the vectors of a corpus to a file."""
-    if tokenizer not in ("spacy", "whitespace"):
-        raise typer.BadParameter(f"'{tokenizer}'; expected spacy or whitespace", param_hint="--tokenizer")
+    known = get_args(TokenizerName)
+    if tokenizer not in known:
+        raise typer.BadParameter(f"'{tokenizer}'; expected one of {', '.join(known)}", param_hint="--tokenizer")
     from embeddings.atomic import check_file
     from embeddings.published import HDF5
     from embeddings.source import find_source
@@ -251,6 +255,117 @@ def convert(
 
     _silence_tensorflow()
     print(f"{target}: {convert_stage(source, target, to)}")
+
+
+Tokenizer = Annotated[
+    str | None,
+    typer.Option(help="spacy, whitespace or characters; by default characters if the vocabulary is, else spacy."),
+]
+
+
+@app.command()
+def generate(
+    source: Source,
+    prompt: Annotated[str, typer.Option(help="A text, a sentence a line; the last line is continued.")] = "",
+    words: Annotated[int, typer.Option(help="Most words, or characters if each is a word.", min=1)] = 100,
+    temperature: Annotated[float, typer.Option(help="Divides the logits; 0 for the most probable word.")] = 1.0,
+    top_k: Annotated[int | None, typer.Option(help="Draw from so many words only, the most probable.")] = None,
+    top_p: Annotated[float | None, typer.Option(help="Draw from the fewest words that have this probability.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Of the draws; by default a new one, which is shown.", min=0)] = None,
+    unknown: Annotated[bool, typer.Option("--unknown", help="Let <UNK> be drawn, too.")] = False,
+    tokenizer: Tokenizer = None,
+) -> None:
+    """Continue a text with a language model, word by word."""
+    import random
+
+    from embeddings.samplers import Sampler
+    from embeddings.source import find_source
+
+    seed = random.randrange(2**32) if seed is None else seed
+    try:
+        sampler = Sampler(temperature, top_k, top_p, seed)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+    _check_tokenizer(tokenizer)
+    find_source(source)
+    _load_keras()
+    from pipeline.generate import generate_stage
+
+    for text in generate_stage(source, prompt, words, sampler, tokenizer, unknown):  # type: ignore[arg-type]
+        print(text, end="", flush=True)
+    print()
+    print(f"seed {seed}", file=sys.stderr)
+
+
+@app.command()
+def fill(
+    source: Source,
+    text: Annotated[str, typer.Argument(metavar="TEXT", help="A sentence in which ___ stands for a word.")],
+    top: Annotated[int, typer.Option(help="How many words.", min=1)] = 10,
+    prior: Annotated[
+        float, typer.Option(help="Make frequent words less probable: 1 divides by Zipf's law, 0 does not.", min=0)
+    ] = 0.0,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a word.")] = False,
+    tokenizer: Tokenizer = None,
+) -> None:
+    """Rank words for a blank by what is on both sides of it."""
+    from embeddings.source import find_source
+
+    _check_tokenizer(tokenizer)
+    find_source(source)
+    _load_keras()
+    from pipeline.fill import fill_stage
+
+    found = fill_stage(source, text, prior, tokenizer)[:top]  # type: ignore[arg-type]
+    if as_json:
+        for one in found:
+            print(json.dumps(vars(one), ensure_ascii=False))
+        return
+    width = max(len("word"), *(len(one.word) for one in found))
+    print(f"{'word':{width}}  probability  forward  backward")
+    for one in found:
+        print(f"{one.word:{width}}  {one.probability:11.4f}  {one.forward:7.4f}  {one.backward:8.4f}")
+
+
+@app.command()
+def diagnose(
+    source: Source,
+    text: Annotated[str, typer.Argument(metavar="TEXT", help="A text, one sentence a line, or a CoNLL-U file.")],
+    plot: Annotated[Path, typer.Option(help="PNG file for the picture.")] = Path("gradient-flow.png"),
+    lags: Annotated[int, typer.Option(help="The longest distance in words.", min=2, max=1000)] = 50,
+    seed: Annotated[int, typer.Option(help="Of fresh weights and random directions.", min=0)] = 1,
+    tokenizer: Tokenizer = None,
+    encoding: Encoding = "utf-8",
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object with all figures.")] = False,
+) -> None:
+    """Show how an error vanishes or explodes on its way back through a text."""
+    from embeddings.atomic import check_file
+    from embeddings.source import find_source
+    from pipeline.readers import data_file, format_of
+
+    if plot.suffix != ".png":
+        raise typer.BadParameter(f"'{plot}'; expected a file that ends in .png", param_hint="--plot")
+    _check_tokenizer(tokenizer)
+    check_file(plot)
+    find_source(source)
+    format_of(data_file(text))
+    _load_keras()
+    from embeddings.gradient_flow import Measure
+    from pipeline.diagnose import diagnose_stage, lines_of
+
+    measure = Measure(lags=lags, words=max(400, 4 * lags), seed=seed)
+    found = diagnose_stage(source, text, plot, measure, tokenizer, encoding)  # type: ignore[arg-type]
+    if as_json:
+        print(json.dumps(found))
+        return
+    print("\n".join(lines_of(found)))
+    print(f"{plot}: the picture")
+
+
+def _check_tokenizer(tokenizer: str | None) -> None:
+    if tokenizer not in (None, "spacy", "whitespace", "characters"):
+        message = f"'{tokenizer}'; expected spacy, whitespace or characters"
+        raise typer.BadParameter(message, param_hint="--tokenizer")
 
 
 def _load_keras() -> None:

@@ -1,8 +1,14 @@
 """Figures of a training, drawn without a screen."""
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
+import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+
+if TYPE_CHECKING:
+    from embeddings.gradient_flow import Flow
 
 
 def training_curves(losses: Sequence[float], scores: Mapping[str, Sequence[float]]) -> Figure:
@@ -51,3 +57,82 @@ def layer_weights(weights: Sequence[float]) -> Figure:
     axes.bar(["characters", *(f"LSTM {k}" for k in range(1, len(weights)))], weights)
     axes.set(title="ELMo layer weights", ylim=(0, 1))
     return figure
+
+
+_COLOURS = ("#1f5fa8", "#d1692b", "#3b8f57", "#8c4fa0", "#a3383d", "#5c6770")
+_CELLS = {
+    "rnn": "Elman network",
+    "gru": "GRU",
+    "lstm": "LSTM",
+    "projected_lstm": "projected LSTM",
+    "lstm_without_forget_gate": "LSTM without forget gate",
+}
+
+
+def gradient_flow(layers: Sequence["Flow"], cells: Mapping[float, Mapping[str, Sequence["Flow"]]]) -> Figure:
+    """How an error fades or grows with the distance: above, each direction of a biLM; below, fresh cells side by side.
+
+    Args:
+        layers: of the biLM.
+        cells: by the factor on the recurrent weights and by the name of the cell.
+    """
+    figure = Figure(figsize=(13, 8), layout="constrained")
+    rows = figure.subfigures(2, 1, squeeze=False, height_ratios=[1.15, 1], hspace=0.04)[:, 0]
+    _draw_layers(rows[0], layers)
+    _draw_cells(rows[1], cells)
+    return figure
+
+
+def _draw_layers(figure, layers: Sequence["Flow"]) -> None:
+    directions = list(dict.fromkeys(flow.direction for flow in layers))
+    figure.suptitle("The biLM on this text: the state after word $t$, differentiated by the same state after word $k$")
+    all_axes = figure.subplots(1, len(directions), sharey=True, squeeze=False)[0]
+    for axes, direction in zip(all_axes, directions, strict=True):
+        for flow in layers:
+            if flow.direction == direction:
+                style = "-" if flow.part == "memory" else (0, (4, 1.5))
+                _curve(
+                    axes, flow, _COLOURS[(flow.layer - 1) % len(_COLOURS)], style, f"layer {flow.layer}, {flow.part}"
+                )
+        axes.set_title(f"{direction} layers", fontsize=11)
+        axes.legend(frameon=False, fontsize=9, loc="lower left")
+    for axes in all_axes:
+        _finish(axes, [flow.median for flow in layers])
+        for place, text, side in ((1.4, "the error grows ↑", "bottom"), (0.7, "the error fades ↓", "top")):
+            at = axes.get_yaxis_transform()
+            axes.text(0.99, place, text, transform=at, ha="right", va=side, fontsize=9, alpha=0.6)
+    all_axes[0].set_ylabel(r"$\Vert\partial s_t/\partial s_k\Vert_F\,/\,\sqrt{n}$")
+
+
+def _draw_cells(figure, cells: Mapping[float, Mapping[str, Sequence["Flow"]]]) -> None:
+    figure.suptitle("Fresh cells of the same width on this text, their recurrent weights made smaller and larger")
+    all_axes = figure.subplots(1, len(_CELLS), sharey=True)
+    # The last part is the memory where there is one: what carries the error.
+    drawn = {name: {gain: found[name][-1] for gain, found in cells.items()} for name in _CELLS}
+    for axes, (name, title) in zip(all_axes, _CELLS.items(), strict=True):
+        for colour, (gain, flow) in zip(("#6aa5d8", "#333333", "#c8372d"), drawn[name].items(), strict=True):
+            _curve(axes, flow, colour, "-", rf"weights $\times$ {gain:g}")
+        axes.set_title(f"{title}\n{next(iter(drawn[name].values())).part}", fontsize=10)
+        _finish(axes, [flow.median for flows in drawn.values() for flow in flows.values()])
+    all_axes[0].set_ylabel(r"$\Vert\partial s_t/\partial s_k\Vert_F\,/\,\sqrt{n}$")
+    all_axes[-1].legend(frameon=False, fontsize=9, loc="lower left")
+
+
+def _curve(axes: Axes, flow: "Flow", colour: str, style, label: str) -> None:
+    """The median over the places of the text, and the quartiles around it."""
+    lags = range(flow.norms.shape[1])
+    low, median, high = np.quantile(flow.norms, [0.25, 0.5, 0.75], axis=0)
+    axes.plot(lags, median, color=colour, linestyle=style, linewidth=1.8, label=label)
+    axes.fill_between(lags, low, high, color=colour, alpha=0.15, linewidth=0)
+
+
+def _finish(axes: Axes, medians: Sequence[np.ndarray]) -> None:
+    """The same scale for all axes of a row, its ends where the curves are worth seeing."""
+    seen = np.concatenate(medians)
+    seen = seen[(seen > 0) & np.isfinite(seen)]
+    axes.set_yscale("log")
+    axes.set_ylim(max(1e-12, min(1e-2, seen.min() / 3)), min(1e12, max(1e2, 3 * seen.max())))
+    axes.axhline(1.0, color="#888888", linewidth=0.8, linestyle=":", zorder=0)
+    axes.set_xlabel("distance $t - k$, words")
+    axes.grid(alpha=0.2)
+    axes.spines[["top", "right"]].set_visible(False)

@@ -4,15 +4,13 @@ from collections.abc import Callable, Iterator
 from itertools import chain, repeat
 from pathlib import Path
 
-from keras import ops
-
 from embeddings.atomic import atomic_folder, check_folder
 from embeddings.errors import InputError
 from embeddings.pretraining import Progress, perplexity, pretrain
-from embeddings.published import FILES, write_published
+from embeddings.published import FILES, VOCABULARY, write_published
 from embeddings.spelling import Bytes
 from embeddings.vocabulary import Vocabulary
-from embeddings.weights import SOFTMAX, arrays_of
+from embeddings.weights import arrays_of
 from embeddings.windows import windows
 from pipeline.checksums import checksum_of_file
 from pipeline.config import PretrainConfig
@@ -30,11 +28,12 @@ def pretrain_stage(
         report: called as the training goes on.
 
     Returns:
-        `forward_perplexity` and `backward_perplexity` per word on the validation text, and the number of `words` in
-        the training text.
+        `forward_perplexity` and, of a biLM with both directions, `backward_perplexity` per word on the validation text,
+        and the number of `words` in the training text.
 
     Raises:
         InputError: a text cannot be read, or is too short.
+        TrainingError: the training cannot go on.
         OutputError: the folder or the tracking store cannot be written.
     """
     check_folder(config.output, FILES)
@@ -65,16 +64,20 @@ def pretrain_stage(
             run.data_set(str(path), checksum_of_file(path), context)
 
         def report_and_log(progress: Progress) -> None:
-            run.metrics({"loss": progress.loss, "words_per_second": progress.words_per_second}, step=progress.batch)
+            seen = {"loss": progress.loss, "words_per_second": progress.words_per_second}
+            seen |= {"gradient_norm": progress.gradient_norm, "clipped_share": progress.clipped}
+            seen |= {f"gradient_norm.{path}": norm for path, norm in progress.norms.items()}
+            run.metrics(seen, step=progress.batch)
             report(progress)
 
         text = chain.from_iterable(_sentences(train, config) for _ in repeat(None))
         model = pretrain(config.bilm, vocabulary, text, batches, settings, report_and_log)
         with atomic_folder(config.output, FILES) as folder:
-            softmax = zip(SOFTMAX, map(ops.convert_to_numpy, (model.softmax, model.softmax_bias)), strict=True)
-            write_published(folder, config.bilm, arrays_of(model.bilm) | dict(softmax), vocabulary.words)
-        forward, backward = perplexity(model, vocabulary, _sentences(validation, config), settings.steps)
-        scores = {"forward_perplexity": forward, "backward_perplexity": backward}
+            arrays = arrays_of(model.bilm) | model.objective.arrays()
+            write_published(folder, config.bilm, arrays, vocabulary.words)
+            vocabulary.write_counts(folder / VOCABULARY)
+        perplexities = perplexity(model, vocabulary, _sentences(validation, config), settings.steps)
+        scores = dict(zip(("forward_perplexity", "backward_perplexity"), perplexities, strict=False))
         run.metrics(scores)
         run.artifact(config.output / "options.json", "bilm")
     return scores | {"words": words}

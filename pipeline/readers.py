@@ -11,6 +11,7 @@ from embeddings.errors import InputError
 from embeddings.tokenizer import TokenizerName, is_text, words
 from models.examples import Examples
 from models.options import Task
+from pipeline.compressed import raw_lines, uncompressed_name
 from pipeline.docs_corpus import PREFIX, docs_file
 
 Format = Literal["text", "csv", "tsv", "jsonl", "conllu", "conll"]
@@ -39,24 +40,26 @@ def data_file(name: str) -> Path:
 
 
 def format_of(path: Path) -> Format:
-    """The format that a file's name tells.
+    """The format that a file's name tells; an ending such as `.xz` may follow that of the format.
 
     Raises:
         InputError: the name ends in none of the known suffixes.
     """
-    if path.suffix not in SUFFIXES:
-        raise InputError(f"{path}: cannot tell the format of '{path.suffix}'; expected one of {', '.join(SUFFIXES)}")
-    return SUFFIXES[path.suffix]
+    suffix = uncompressed_name(path).suffix
+    if suffix not in SUFFIXES:
+        raise InputError(f"{path}: cannot tell the format of '{suffix}'; expected one of {', '.join(SUFFIXES)}")
+    return SUFFIXES[suffix]
 
 
 _MARK = b"\xef\xbb\xbf"
 
 
 def lines(path: Path, encoding: str = "utf-8") -> Iterator[str]:
-    """The lines of a text file, without their ends.
+    """The lines of a text file, without their ends. A compressed one is unpacked as it is read.
 
     Raises:
-        InputError: a line is not of this encoding, with the line and the byte; or the encoding is unknown.
+        InputError: a line is not of this encoding, with the line and the byte; or the encoding is unknown; or the file
+            cannot be opened or is damaged.
     """
     try:
         ascii_is_kept = "\n".encode(encoding) == b"\n"
@@ -64,19 +67,15 @@ def lines(path: Path, encoding: str = "utf-8") -> Iterator[str]:
         ascii_is_kept = False
     if not ascii_is_kept:
         raise InputError(f"{path}: encoding '{encoding}' cannot be read; expected utf-8, latin-1, cp1252 or the like")
-    try:
-        with path.open("rb") as file:
-            # The mark with which some programs begin a file is no text.
-            file.seek(len(_MARK) if file.read(len(_MARK)) == _MARK else 0)
-            for number, line in enumerate(file, start=1):
-                try:
-                    yield line.rstrip(b"\r\n").decode(encoding)
-                except UnicodeDecodeError as error:
-                    found = f"byte 0x{line[error.start]:02x} at position {error.start + 1}"
-                    expected = f"expected {encoding}, or name another with 'encoding'"
-                    raise InputError(f"{path} line {number}: {found} is not {encoding}; {expected}") from None
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror})") from None
+    for number, line in enumerate(raw_lines(path), start=1):
+        # The mark with which some programs begin a file is no text.
+        text = line.removeprefix(_MARK) if number == 1 else line
+        try:
+            yield text.rstrip(b"\r\n").decode(encoding)
+        except UnicodeDecodeError as error:
+            found = f"byte 0x{text[error.start]:02x} at position {error.start + 1}"
+            expected = f"expected {encoding}, or name another with 'encoding'"
+            raise InputError(f"{path} line {number}: {found} is not {encoding}; {expected}") from None
 
 
 def read_sentences(

@@ -54,6 +54,22 @@ def tiny_bilm_folder(tiny_options, tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
+def language_model_folder(tiny_options, tmp_path_factory):
+    """A random biLM with a random softmax over nine words, on disk."""
+    from embeddings.published import write_published
+    from embeddings.weights import SOFTMAX, weight_shapes
+
+    random = np.random.default_rng(6)
+    # Larger than fresh weights are, so that each word changes what is expected.
+    shapes = [*weight_shapes(tiny_options), *zip(SOFTMAX, ((9, 4), (9,)), strict=True)]
+    arrays = {key: random.normal(size=shape).astype("f4") for key, shape in shapes}
+    folder = tmp_path_factory.mktemp("language_model")
+    words = ["<S>", "</S>", "<UNK>", "the", "cat", "sat", "on", "mat", "."]
+    write_published(folder, tiny_options, arrays, words)
+    return folder
+
+
+@pytest.fixture(scope="session")
 def model_folders(tiny_bilm_folder, tmp_path_factory):
     """A classifier and a tagger over the tiny biLM, untrained, by task."""
     import keras

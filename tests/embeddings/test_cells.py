@@ -82,6 +82,15 @@ def test_masked_steps_leave_the_state(cell, equations, random):
         np.testing.assert_allclose(one, other, atol=1e-6)
 
 
+def test_one_initializer_gives_each_layer_its_own_weights():
+    initializer = keras.initializers.RandomUniform(-0.1, 0.1)
+    one, other = (Recurrent(GRUCell(3, recurrent_initializer=initializer), False, initializer) for _ in range(2))
+    for layer in (one, other):
+        layer.build((None, None, 3))
+    kernels = [x for layer in (one, other) for x in (layer.kernel, layer.cell.recurrent_kernel)]
+    assert len({float(kernel[0, 0]) for kernel in kernels}) == 4
+
+
 def test_orthogonal_means_each_block_on_its_own():
     layer = Recurrent(GRUCell(UNITS, recurrent_initializer="orthogonal"), kernel_initializer="orthogonal")
     layer.build((None, None, UNITS))

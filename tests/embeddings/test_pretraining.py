@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from embeddings.errors import InputError, SourceError
+from embeddings.errors import InputError
 from embeddings.language_model import LanguageModel
 from embeddings.pretraining import perplexity, pretrain
 from embeddings.settings import PretrainingSettings
@@ -75,19 +75,7 @@ def test_perplexity_is_the_exponential_of_the_mean_loss_and_leaves_the_state_alo
 def test_a_text_that_is_too_short_is_refused(tiny_options):
     with pytest.raises(InputError, match="does not fill one batch of 4 x 5 words"):
         pretrain(tiny_options, VOCABULARY, [["w1"]], 3, SETTINGS, lambda now: None)
-    model = LanguageModel(train(tiny_options, 1)[0].bilm, len(VOCABULARY), 4)
+    trained = train(tiny_options, 1)[0]
+    model = LanguageModel(trained.bilm, trained.objective, 4)
     with pytest.raises(InputError, match="held-out text does not fill"):
         perplexity(model, VOCABULARY, [["w1"]])
-
-
-def test_a_vocabulary_is_ranked_by_count_and_reads_back(tmp_path):
-    vocabulary = Vocabulary.build([["b", "a", "b"], ["c", "a", "<S>"]], size=5)
-    assert vocabulary.words == ["<S>", "</S>", "<UNK>", "a", "b"]
-    assert Vocabulary.build([["b", "a", "b"]], size=9, min_count=2).words[3:] == ["b"]
-    assert vocabulary.numbers(["b", "z", "</S>"]).tolist() == [4, 2, 1]
-    path = tmp_path / "vocabulary.txt"
-    path.write_text("\n".join(vocabulary.words) + "\n")
-    assert Vocabulary.read(path).words == vocabulary.words
-    path.write_text("a\nb\n")
-    with pytest.raises(SourceError, match="expected <S>, </S> and <UNK>"):
-        Vocabulary.read(path)

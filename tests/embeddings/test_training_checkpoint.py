@@ -36,9 +36,7 @@ def test_what_was_not_completed_does_not_count(tmp_path):
 def test_a_checkpoint_of_another_network_changes_nothing(tmp_path):
     save_checkpoint(tmp_path, 5, {}, variables(2.0, width=4))
     fresh = variables(0.0)
-    with pytest.raises(
-        SourceError, match="array 0000 does not fit; expected the checkpoint of a training"
-    ):
+    with pytest.raises(SourceError, match="array 0000 does not fit; expected the checkpoint of a training"):
         load_checkpoint(newest_checkpoint(tmp_path), fresh)
     assert not np.any(fresh[0])
 

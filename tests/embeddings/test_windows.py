@@ -1,11 +1,13 @@
 import itertools
+import json
 
 import numpy as np
+import pytest
 
 from embeddings.characters import characters_of_words, trim_padding
 from embeddings.spelling import Bytes
 from embeddings.vocabulary import Vocabulary
-from embeddings.windows import windows
+from embeddings.windows import Windows, windows
 
 SENTENCES = [[f"w{k}{j}" for j in range(1 + (3 * k) % 7)] for k in range(40)]
 VOCABULARY = Vocabulary.build(SENTENCES[:30], size=60)
@@ -61,3 +63,31 @@ def test_the_characters_are_trimmed():
     window = next(windows(SENTENCES, VOCABULARY, 2, 5, Bytes(50, 3)))
     np.testing.assert_array_equal(window["words"], trim_padding(window["words"], 3))
     assert window["words"].shape[1] < 15
+
+
+def test_reading_resumes_to_the_same_batches(monkeypatch):
+    """The state goes through JSON; the caller hands over the sentences that have not been read."""
+    for full in (False, True):
+        monkeypatch.setattr("embeddings.word_table.WordTable.full", full)
+        supply = iter(SENTENCES)
+        expected = list(windows(SENTENCES, VOCABULARY, 3, 4, Bytes(50, 3)))
+        whole = Windows(supply, VOCABULARY, 3, 4, Bytes(50, 3))
+        for k in range(len(expected) + 1):
+            state, rest = json.loads(json.dumps(whole.state())), list(supply)
+            resumed = Windows(rest, VOCABULARY, 3, 4, Bytes(50, 3))
+            resumed.restore(state)
+            for got, want in zip(resumed, expected[k:], strict=True):
+                for name in want:
+                    np.testing.assert_array_equal(got[name], want[name])
+            supply = iter(rest)
+            whole = Windows(supply, VOCABULARY, 3, 4, Bytes(50, 3))
+            whole.restore(state)
+            next(whole, None)
+
+
+def test_a_state_that_does_not_fit_is_refused():
+    state = windows(SENTENCES, VOCABULARY, 3, 4, Bytes(50, 3)).state()
+    with pytest.raises(ValueError, match="one of 3 streams; expected 2"):
+        windows(SENTENCES, VOCABULARY, 2, 4, Bytes(50, 3)).restore(state)
+    with pytest.raises(ValueError, match="cannot be resumed"):
+        windows(SENTENCES, VOCABULARY, 3, 4, Bytes(50, 3)).restore(state | {"sentences": {"epoch": 0}})

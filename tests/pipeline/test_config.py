@@ -102,7 +102,12 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path):
 def test_the_example_configs_are_valid(house, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "demo/bilm").mkdir(parents=True)
-    kinds = {"docs-bilm": PretrainConfig, "docs-library": TrainConfig, "docs-code": TrainConfig}
+    kinds = {
+        "characters": PretrainConfig,
+        "docs-bilm": PretrainConfig,
+        "docs-library": TrainConfig,
+        "docs-code": TrainConfig,
+    }
     assert {path.stem for path in (house / "configs").glob("*.yaml")} == kinds.keys()
     for name, kind in kinds.items():
         assert read_config(kind, Path(house / "configs" / f"{name}.yaml"))
