@@ -1,10 +1,19 @@
 """The biLM with its objective, as it is trained."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
 import keras
 from keras import ops
 
 from embeddings.bilm import BiLM
+from embeddings.errors import SourceError
+from embeddings.published import VOCABULARY, write_published
 from embeddings.softmax import Objective
+from embeddings.source import find_source
+from embeddings.vocabulary import Vocabulary
+from embeddings.weights import arrays_of, fill
 
 DIRECTIONS = ("forward", "backward")
 
@@ -55,10 +64,40 @@ class LanguageModel(keras.Model):
         self.dropout = keras.layers.Dropout(dropout)
         self.built = True
 
+    def write(self, folder: Path, vocabulary: Vocabulary) -> None:
+        """Write the published form, with the objective's weights and the vocabulary, into an existing folder."""
+        arrays = arrays_of(self.bilm) | self.objective.arrays()
+        write_published(folder, self.bilm.options, arrays, vocabulary.words, self.bilm.spelling)
+        vocabulary.write_counts(folder / VOCABULARY)
+
+    def load(self, folder: Path) -> None:
+        """Take over the weights that `write` wrote.
+
+        Raises:
+            SourceError: they cannot be read, or are those of another network.
+        """
+        stored = find_source(folder)
+        if stored.options != self.bilm.options:
+            raise SourceError(f"{folder}: a biLM with other options than those of this training")
+        arrays = stored.arrays()
+        self.objective.load(arrays, str(folder))
+        fill(self.bilm, arrays)
+
     def reset_state(self) -> None:
         """Let every row begin a new text."""
         for variable in self._carried_variables():
             variable.assign(ops.zeros_like(variable))
+
+    @contextmanager
+    def aside(self) -> Iterator[None]:
+        """Read another text from its begin; afterwards the state is what it was."""
+        kept = [ops.convert_to_numpy(variable) for variable in self._carried_variables()]
+        self.reset_state()
+        try:
+            yield
+        finally:
+            for variable, value in zip(self._carried_variables(), kept, strict=True):
+                variable.assign(value)
 
     def _carried_variables(self):
         return [variable for direction in self.carried for layer in direction for variable in layer]

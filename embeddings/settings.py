@@ -31,7 +31,11 @@ class PretrainingSettings:
         dropout: share of the token vectors' and of the top layer's units that is left out.
         initializer: of the weights of the recurrent layers.
         forget_bias: of a plain LSTM's forget gate, before training.
-        seed: of the initial weights and of dropout.
+        seed: of the initial weights, of dropout and of samples.
+        checkpoint_every: batches after which all that is needed to go on is written.
+        validate_every: batches after which perplexity is measured on the validation text, or None for the end only.
+            The weights with the lowest one are kept.
+        patience: measurements without a lower perplexity after which the training ends, or None for no early end.
     """
 
     batch_size: Count = 64
@@ -50,6 +54,9 @@ class PretrainingSettings:
     initializer: Literal["glorot_uniform", "uniform", "orthogonal"] = "glorot_uniform"
     forget_bias: float = 1.0
     seed: int = 1
+    checkpoint_every: Count = 500
+    validate_every: Count | None = None
+    patience: Count | None = None
 
     __pydantic_config__: ClassVar = {"extra": "forbid"}
 
@@ -58,3 +65,5 @@ class PretrainingSettings:
             raise ValueError("clip_norm and clip_value are both set; expected one of them (the other as null)")
         if self.momentum and self.optimizer != "sgd":
             raise ValueError(f"momentum is for sgd, found optimizer '{self.optimizer}'")
+        if self.patience and not self.validate_every:
+            raise ValueError("patience needs validate_every, the batches between two measurements")

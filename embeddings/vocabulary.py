@@ -73,6 +73,15 @@ class Vocabulary:
         return cls(FRAMES + [word for word, _ in kept], [read, read, words - sum(known), *known])
 
     @classmethod
+    def count(cls, words: Sequence[str], sentences: Iterable[Sequence[str]]) -> "Vocabulary":
+        """The vocabulary of these words, with their counts in sentences."""
+        vocabulary = cls(words)
+        counts = np.zeros(len(vocabulary), np.int64)
+        for sentence in sentences:
+            np.add.at(counts, vocabulary.numbers([SENTENCE_BEGIN, *sentence, SENTENCE_END]), 1)
+        return cls(words, counts)
+
+    @classmethod
     def read(cls, path: Path) -> "Vocabulary":
         """Read `vocabulary.txt`, one word a line, and the counts beside it if they are there.
 

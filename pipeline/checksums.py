@@ -12,6 +12,12 @@ def checksum_of_file(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def checksum_of_files(paths: Sequence[Path]) -> str:
+    """SHA-256 of a file, or of the checksums of several in their order, in hexadecimal."""
+    checksums = [checksum_of_file(path) for path in paths]
+    return checksums[0] if len(paths) == 1 else hashlib.sha256("".join(checksums).encode()).hexdigest()
+
+
 def checksum_of_sentences(sentences: Iterable[Sequence[str]], targets: Iterable[str | Sequence[str]] = ()) -> str:
     """SHA-256 of sentences and their labels or tags, in hexadecimal; where a word or a sentence ends makes a
     difference."""

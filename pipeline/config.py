@@ -1,11 +1,12 @@
 """Config files: what each key means, and where in the file a wrong one stands."""
 
 import difflib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from embeddings.errors import ConfigError
 from embeddings.handle import is_handle
@@ -33,14 +34,31 @@ def _existing_source(source: str) -> str:
     return source
 
 
-def _over_characters(options: BiLMOptions) -> BiLMOptions:
-    if options.inputs != "characters":
-        raise ValueError(f"inputs '{options.inputs}' can be read but not pretrained; expected 'characters'")
+def _corpus(names: str | tuple[str, ...]) -> str | tuple[str, ...]:
+    for name in [names] if isinstance(names, str) else names:
+        if not (name.startswith(PREFIX) or Path(name).exists() or any(sign in name for sign in "*?[")):
+            raise ValueError(f"no such file or folder: {name}")
+    return names
+
+
+def _of_any_words(values: Any) -> Any:
+    """A biLM that reads words by their number does not know before its training how many there are."""
+    if isinstance(values, dict) and values.get("inputs") == "words":
+        return {"words": 3, "word_dim": values.get("projection", BiLMOptions.projection), "filters": ()} | values
+    return values
+
+
+def _can_be_pretrained(options: BiLMOptions) -> BiLMOptions:
+    if options.inputs == "dictionaries":
+        raise ValueError("inputs 'dictionaries' can be read but not pretrained; expected 'characters' or 'words'")
     return options
 
 
 DataFile = Annotated[str, AfterValidator(_existing)]
 """A path, from the folder in which the command runs, or a part of the docs corpus: `docs:library/train`."""
+
+Corpus = Annotated[str | tuple[str, ...], AfterValidator(_corpus)]
+"""One or several of: a path, a folder, a pattern such as `books/*.txt.xz`, or a part of the docs corpus."""
 
 
 class Tracking(_Section):
@@ -62,24 +80,40 @@ class PretrainConfig(_Section):
 
     Args:
         output: folder of the biLM.
-        train, validation: text files, one sentence a line, or CoNLL-U.
+        train, validation: text, one sentence a line, CoNLL-U or Parquet; plain or compressed (xz, gz, bz2).
+        column: of Parquet files.
         tokenizer: how a line becomes words.
-        vocabulary: words that the softmax predicts.
+        shuffle: sentences that are held in memory to be shuffled; 0 to read the text in its order.
+        vocabulary: most words that are predicted.
+        min_count: how often a word must occur to be among them.
         epochs: passes over the training text; may be a fraction.
-        bilm: sizes of the network.
+        source: a biLM in any form, to go on from (domain adaptation).
+        bilm: sizes of a new one.
         training: how it is trained.
     """
 
     output: Path
-    train: DataFile
-    validation: DataFile
+    train: Corpus
+    validation: Corpus
+    column: str = "text"
     tokenizer: TokenizerName = "spacy"
     encoding: str = "utf-8"
+    shuffle: int = Field(0, ge=0)
     vocabulary: int = Field(10_000, ge=4)
+    min_count: int = Field(1, ge=1)
     epochs: float = Field(1.0, gt=0)
-    bilm: Annotated[BiLMOptions, AfterValidator(_over_characters)] = BiLMOptions()
+    source: Annotated[str, AfterValidator(_existing_source)] | None = None
+    bilm: Annotated[BiLMOptions, BeforeValidator(_of_any_words), AfterValidator(_can_be_pretrained)] = BiLMOptions()
     training: PretrainingSettings = PretrainingSettings()
     tracking: Tracking = Tracking()
+
+    @model_validator(mode="after")
+    def _one_of_source_and_bilm(self) -> "PretrainConfig":
+        if self.source and "bilm" in self.model_fields_set:
+            raise ValueError(
+                "'source' and 'bilm' are both there; expected one of them: the source has sizes of its own"
+            )
+        return self
 
 
 class Data(_Section):
@@ -188,6 +222,15 @@ def read_config(kind: type[Config], path: Path, changes: list[str] | None = None
     except ValidationError as error:
         problems = [_problem(kind, path, node, detail) for detail in error.errors()]
         raise ConfigError("\n".join(problems)) from None
+
+
+def flat(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Nested keys as one, with dots between them."""
+    for key, value in values.items():
+        if isinstance(value, dict):
+            yield from flat(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
 
 
 def _change(values: dict[str, Any], change: str) -> None:

@@ -1,21 +1,45 @@
-"""The stage `pretrain`: text to a biLM."""
+"""The stage `pretrain`: text to a biLM, in a run that can be killed at any moment and goes on where it was."""
 
-from collections.abc import Callable, Iterator
-from itertools import chain, repeat
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from embeddings.adaptation import continued
 from embeddings.atomic import atomic_folder, check_folder
-from embeddings.errors import InputError
-from embeddings.pretraining import Progress, perplexity, pretrain
-from embeddings.published import FILES, VOCABULARY, write_published
+from embeddings.errors import ConfigError, InputError, TrainingError
+from embeddings.language_model import DIRECTIONS, LanguageModel
+from embeddings.pretraining import Meter, Pretraining, Progress, Step, new_model, perplexity
+from embeddings.published import FILES, VOCABULARY
+from embeddings.source import find_source
 from embeddings.spelling import Bytes
-from embeddings.vocabulary import Vocabulary
-from embeddings.weights import arrays_of
+from embeddings.stored import StoredBiLM
+from embeddings.training_checkpoint import checkpoints_in, load_variables, read_position, save_checkpoint
+from embeddings.vocabulary import FRAMES, Vocabulary
 from embeddings.windows import windows
-from pipeline.checksums import checksum_of_file
-from pipeline.config import PretrainConfig
-from pipeline.readers import data_file, read_sentences
-from pipeline.tracking import start_run
+from pipeline.checksums import checksum_of_files
+from pipeline.config import PretrainConfig, flat
+from pipeline.corpora import Corpus
+from pipeline.tracking import Run, start_run
+
+CHANGEABLE = (
+    "output",
+    "validation",
+    "epochs",
+    "tracking.",
+    "training.learning_rate",
+    "training.schedule",
+    "training.warm_up",
+    "training.clip_",
+    "training.dropout",
+    "training.checkpoint_every",
+    "training.validate_every",
+    "training.patience",
+)
+"""What a config may change before a training goes on; all other keys decide what the checkpoint's arrays mean."""
+
+REPORT_EVERY = 10
 
 
 def pretrain_stage(
@@ -23,65 +47,199 @@ def pretrain_stage(
 ) -> dict[str, float]:
     """Train a biLM as a config says, track it, and write its folder.
 
+    Beside the folder, in one that ends in `.checkpoints`, stands what is needed to go on; it is removed in the end. If
+    it is there when the stage begins, the training goes on from it, in the same MLflow run.
+
     Args:
         config: what to do.
         report: called as the training goes on.
 
     Returns:
         `forward_perplexity` and, of a biLM with both directions, `backward_perplexity` per word on the validation text,
-        and the number of `words` in the training text.
+        the number of `words` in the training text, and the number of `batches` trained on.
 
     Raises:
         InputError: a text cannot be read, or is too short.
+        ConfigError: the checkpoint is one of a training with other settings.
         TrainingError: the training cannot go on.
         OutputError: the folder or the tracking store cannot be written.
     """
     check_folder(config.output, FILES)
-    train, validation = data_file(config.train), data_file(config.validation)
-    settings, bilm = config.training, config.bilm
-    # Read to its end before the training, so that a bad byte or too little text is not found after it.
-    held_out = Vocabulary.build(_sentences(validation, config), config.vocabulary)
-    sizes = settings.batch_size, settings.steps
-    spelling = Bytes(bilm.max_characters, bilm.widest_filter)
-    if next(windows(_sentences(validation, config), held_out, *sizes, spelling), None) is None:
-        raise InputError(f"{validation}: does not fill a batch of {settings.batch_size} x {settings.steps} words")
-    words = 0
-
-    def counted() -> Iterator[list[str]]:
-        nonlocal words
-        for sentence in _sentences(train, config):
-            words += len(sentence) + 2  # its frame is predicted, too
-            yield sentence
-
-    vocabulary = Vocabulary.build(counted(), config.vocabulary)
+    folder = checkpoints_of(config.output)
+    settings = config.training
+    newest = next(reversed(checkpoints_in(folder)), None)
+    position = read_position(newest) if newest else {}
+    if newest:
+        _check_same(config, position["config"], newest)
+    _check_held_out(config)
+    stored = find_source(config.source) if config.source else None
+    vocabulary = Vocabulary.read(newest / VOCABULARY) if newest else _count(config, stored)
+    words = int(vocabulary.counts.sum())  # type: ignore[union-attr]
     batches = round(config.epochs * words / (settings.batch_size * settings.steps))
+    text = _corpus(config, config.train, epochs=None)
     if batches < 1:
         raise InputError(
-            f"{train}: {words} words do not fill a batch of {settings.batch_size} x {settings.steps} words"
+            f"{text.shards[0]}: {words} words do not fill a batch of {settings.batch_size} x {settings.steps} words"
         )
-    with start_run(config.tracking, f"pretrain {config.output.name}", config) as run:
-        for context, path in (("train", train), ("validation", validation)):
-            run.data_set(str(path), checksum_of_file(path), context)
-
-        def report_and_log(progress: Progress) -> None:
-            seen = {"loss": progress.loss, "words_per_second": progress.words_per_second}
-            seen |= {"gradient_norm": progress.gradient_norm, "clipped_share": progress.clipped}
-            seen |= {f"gradient_norm.{path}": norm for path, norm in progress.norms.items()}
-            run.metrics(seen, step=progress.batch)
-            report(progress)
-
-        text = chain.from_iterable(_sentences(train, config) for _ in repeat(None))
-        model = pretrain(config.bilm, vocabulary, text, batches, settings, report_and_log)
-        with atomic_folder(config.output, FILES) as folder:
-            arrays = arrays_of(model.bilm) | model.objective.arrays()
-            write_published(folder, config.bilm, arrays, vocabulary.words)
-            vocabulary.write_counts(folder / VOCABULARY)
-        perplexities = perplexity(model, vocabulary, _sentences(validation, config), settings.steps)
-        scores = dict(zip(("forward_perplexity", "backward_perplexity"), perplexities, strict=False))
+    model = continued(stored, vocabulary, settings) if stored else new_model(config.bilm, vocabulary, settings)
+    training = Pretraining(model, vocabulary, text, batches, settings)
+    if newest:
+        model.load(newest)
+        load_variables(newest, training.variables)
+        training.go_to(position["batch"], position["place"])
+    with start_run(config.tracking, f"pretrain {config.output.name}", config, position.get("run_id")) as run:
+        for context, shards in (("train", text.shards), ("validation", _corpus(config, config.validation).shards)):
+            run.data_set(str(shards[0].parent if len(shards) > 1 else shards[0]), checksum_of_files(shards), context)
+        _Job(config, vocabulary, training, run, report, best=position.get("best")).train(go_on=bool(newest))
+        with atomic_folder(config.output, FILES) as temporary:
+            model.write(temporary, vocabulary)
+        scores = _scores(config, model, vocabulary)
         run.metrics(scores)
         run.artifact(config.output / "options.json", "bilm")
-    return scores | {"words": words}
+    shutil.rmtree(folder, ignore_errors=True)
+    return scores | {"words": words, "batches": training.batch}
 
 
-def _sentences(path: Path, config: PretrainConfig) -> Iterator[list[str]]:
-    return (sentence for sentence in read_sentences(path, config.tokenizer, config.encoding) if sentence)
+def checkpoints_of(output: Path) -> Path:
+    """Where the checkpoints of a training stand that writes to `output`."""
+    return output.with_name(f"{output.name}.checkpoints")
+
+
+@dataclass
+class _Job:
+    """The training itself: reports, measurements on the validation text, and checkpoints.
+
+    Args:
+        best: the lowest perplexity so far, the batch at which it was measured, and the measurements since.
+    """
+
+    config: PretrainConfig
+    vocabulary: Vocabulary
+    training: Pretraining
+    run: Run
+    report: Callable[[Progress], None]
+    best: dict[str, float] | None
+
+    def train(self, go_on: bool) -> None:
+        training, settings = self.training, self.config.training
+        folder = checkpoints_of(self.config.output)
+        if not go_on:
+            self._save(training.windows.state())
+        meter = Meter(training)
+        try:
+            for step in training.steps(settings.checkpoint_every):
+                meter.add(step)
+                if step.batch % REPORT_EVERY == 0 or step.place or step.batch == training.batches:
+                    self._tell(meter.read())
+                if settings.validate_every and step.batch % settings.validate_every == 0 and self._is_over(step):
+                    break
+                if step.place:
+                    self._save(step.place)
+        except TrainingError as error:
+            kept = self._last_good(folder)
+            raise TrainingError(
+                f"{error}; the same command goes on from {kept}, with other settings if need be"
+            ) from None
+        if self.best:
+            training.model.load(folder / "best")
+
+    def _tell(self, progress: Progress) -> None:
+        seen = {"loss": progress.loss, "words_per_second": progress.words_per_second}
+        seen |= {"gradient_norm": progress.gradient_norm, "gradient_norm_clipped": progress.clipped_norm}
+        seen |= {"clipped_share": progress.clipped}
+        seen |= {f"gradient_norm.{layer}": norm for layer, norm in by_layer(progress.norms.by_variable).items()}
+        self.run.metrics(seen, step=progress.batch)
+        self.report(progress)
+
+    def _is_over(self, step: Step) -> bool:
+        """Measure, keep the weights if they are the best, and say whether there is no use in going on."""
+        scores = _scores(self.config, self.training.model, self.vocabulary)
+        self.run.metrics(scores, step=step.batch)
+        perplexity = sum(scores.values()) / len(scores)
+        if not self.best or perplexity < self.best["perplexity"]:
+            self.best = {"perplexity": perplexity, "batch": step.batch, "since": 0}
+            with atomic_folder(checkpoints_of(self.config.output) / "best", FILES) as folder:
+                self.training.model.write(folder, self.vocabulary)
+        else:
+            self.best["since"] += 1
+        patience = self.config.training.patience
+        return patience is not None and self.best["since"] >= patience
+
+    def _save(self, place: dict[str, Any]) -> None:
+        position = {"batch": self.training.batch, "place": place, "best": self.best, "run_id": self.run.run_id}
+        position["config"] = self.config.model_dump(mode="json")
+        save_checkpoint(
+            checkpoints_of(self.config.output),
+            self.training.batch,
+            position,
+            self.training.variables,
+            lambda folder: self.training.model.write(folder, self.vocabulary),
+        )
+
+    def _last_good(self, folder: Path) -> Path:
+        """The newest checkpoint, but for one of the batch just before the failure, whose update may be its cause."""
+        *others, newest = checkpoints_in(folder)
+        if others and read_position(newest)["batch"] >= self.training.batch - 1:
+            shutil.rmtree(newest)
+            return others[-1]
+        return newest
+
+
+def by_layer(norms: dict[str, float]) -> dict[str, float]:
+    """Norms by the layer that a variable belongs to, such as `forward/layer_0` or `token_encoder/highway_1/carry`."""
+    squares: dict[str, float] = {}
+    for path, norm in norms.items():
+        layer = path.rpartition("/")[0].removesuffix("/loop/cell")
+        squares[layer] = squares.get(layer, 0.0) + norm**2
+    return {layer: square**0.5 for layer, square in squares.items()}
+
+
+def _corpus(config: PretrainConfig, names: str | tuple[str, ...], epochs: int | None = 1) -> Corpus:
+    return Corpus(
+        names,
+        config.tokenizer,
+        config.encoding,
+        config.column,
+        # The order makes no difference to what is read once.
+        shuffle=0 if epochs else config.shuffle,
+        seed=config.training.seed,
+        epochs=epochs,
+    )
+
+
+def _check_held_out(config: PretrainConfig) -> None:
+    """Read the validation text to its end before the training, so that a bad byte or too little text is not found after
+    it."""
+    text, (rows, steps) = _corpus(config, config.validation), (config.training.batch_size, config.training.steps)
+    if next(windows(text, Vocabulary(FRAMES), rows, steps, Bytes(3, 1)), None) is None:
+        raise InputError(f"{text.shards[0]}: does not fill a batch of {rows} x {steps} words")
+    for _ in text:
+        pass
+
+
+def _count(config: PretrainConfig, stored: StoredBiLM | None) -> Vocabulary:
+    text = _corpus(config, config.train)
+    if stored and stored.options.inputs == "words":
+        # What it predicts are the words that it reads.
+        return Vocabulary.count(stored.vocabulary, text)
+    return Vocabulary.build(text, config.vocabulary, config.min_count)
+
+
+def _scores(config: PretrainConfig, model: LanguageModel, vocabulary: Vocabulary) -> dict[str, float]:
+    measured = perplexity(model, vocabulary, _corpus(config, config.validation), config.training.steps)
+    return {f"{way}_perplexity": value for way, value in zip(DIRECTIONS, measured, strict=False)}
+
+
+def _check_same(config: PretrainConfig, before: dict[str, Any], checkpoint: Path) -> None:
+    """Whether a checkpoint's training is the one that the config describes.
+
+    Raises:
+        ConfigError: it is not.
+    """
+    now, then = dict(flat(config.model_dump(mode="json"))), dict(flat(before))
+    for key in sorted(now.keys() | then.keys()):
+        if now.get(key) != then.get(key) and not key.startswith(CHANGEABLE):
+            raise ConfigError(
+                f"{checkpoint.parent}: holds a training with {key} {then.get(key)}, found {now.get(key)}; "
+                "expected the same, or another output; or remove this folder to begin anew"
+            )

@@ -14,7 +14,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from embeddings.errors import OutputError
-from pipeline.config import Tracking
+from pipeline.config import Tracking, flat
 
 
 class Run:
@@ -49,9 +49,15 @@ class Run:
 
 
 @contextmanager
-def start_run(tracking: Tracking, name: str, config: BaseModel) -> Iterator[Run]:
+def start_run(tracking: Tracking, name: str, config: BaseModel, run_id: str | None = None) -> Iterator[Run]:
     """Begin a run and log the config, whole as a file and key by key as parameters. A block that fails ends the run
     as failed.
+
+    Args:
+        tracking: where.
+        name: of the run.
+        config: of the stage.
+        run_id: of a run that broke off and goes on; if the store does not know it, a new one begins.
 
     Raises:
         OutputError: the tracking store cannot be used.
@@ -59,13 +65,23 @@ def start_run(tracking: Tracking, name: str, config: BaseModel) -> Iterator[Run]
     mlflow = _mlflow()
     try:
         mlflow.set_experiment(tracking.experiment)
-        with mlflow.start_run(run_name=name) as active:
+        run_id = run_id if run_id and _knows(mlflow, run_id) else None
+        with mlflow.start_run(run_id, run_name=None if run_id else name) as active:
             values = config.model_dump(mode="json")
             mlflow.log_dict(values, "config.yaml")
-            mlflow.log_params(dict(_flat(values)))
+            if not run_id:
+                # Parameters cannot change; what a config changed before its run went on stands in the file.
+                mlflow.log_params(dict(flat(values)))
             yield Run(mlflow, active.info.run_id)
     except mlflow.exceptions.MlflowException as error:
         raise OutputError(f"{mlflow.get_tracking_uri()}: the MLflow store cannot be used ({error})") from None
+
+
+def _knows(mlflow: Any, run_id: str) -> bool:
+    try:
+        return mlflow.get_run(run_id).info.lifecycle_stage == "active"
+    except mlflow.exceptions.MlflowException:
+        return False
 
 
 def _mlflow() -> Any:
@@ -77,11 +93,3 @@ def _mlflow() -> Any:
     for name in ("alembic", "mlflow"):
         logging.getLogger(name).setLevel(logging.ERROR)
     return mlflow
-
-
-def _flat(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in values.items():
-        if isinstance(value, dict):
-            yield from _flat(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value

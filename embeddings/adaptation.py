@@ -1,0 +1,62 @@
+"""A published biLM, to be trained further on other text."""
+
+import keras
+import numpy as np
+
+from embeddings.bilm import BiLM
+from embeddings.language_model import LanguageModel
+from embeddings.pretraining import new_objective
+from embeddings.settings import PretrainingSettings
+from embeddings.spelling import UNKNOWN
+from embeddings.stored import StoredBiLM
+from embeddings.vocabulary import Vocabulary
+from embeddings.weights import SOFTMAX, Arrays, fill
+
+
+def continued(stored: StoredBiLM, vocabulary: Vocabulary, settings: PretrainingSettings) -> LanguageModel:
+    """A language model with the weights of a published biLM (Peters et al. 2018, section 4, fine tune their biLM on a
+    task's text in this way).
+
+    Args:
+        stored: the biLM. If it brings a softmax and the words of it, each word of the vocabulary that it knows has its
+            row; if not, the softmax begins anew.
+        vocabulary: the words to predict.
+        settings: of the training.
+
+    Raises:
+        SourceError: the biLM cannot be read.
+        ConfigError: the settings do not fit the vocabulary.
+    """
+    keras.utils.set_random_seed(settings.seed)
+    arrays = stored.arrays()
+    bilm = BiLM(stored.options, stored.spelling)
+    fill(bilm, arrays)
+    model = LanguageModel(
+        bilm, new_objective(settings, vocabulary, bilm.options), settings.batch_size, settings.dropout
+    )
+    rows = softmax_rows(arrays, stored.vocabulary, vocabulary)
+    if rows:
+        model.objective.load(rows)
+    return model
+
+
+def softmax_rows(arrays: Arrays, known: tuple[str, ...], vocabulary: Vocabulary) -> Arrays | None:
+    """A softmax over other words. A word that was not among the known ones gets the row of `<UNK>`, whose probability
+    they share.
+
+    Args:
+        arrays: a biLM's, perhaps with a softmax.
+        known: the words of that softmax.
+        vocabulary: the words of the new one.
+
+    Returns:
+        The softmax by its names, or None where the arrays have none or its words are not known.
+    """
+    if SOFTMAX[0] not in arrays or len(known) != len(arrays[SOFTMAX[1]]) or UNKNOWN not in known:
+        return None
+    place = {word: k for k, word in enumerate(known)}
+    rows = np.array([place.get(word, place[UNKNOWN]) for word in vocabulary.words])
+    new = np.array([word not in place for word in vocabulary.words])
+    kernel, bias = arrays[SOFTMAX[0]][rows], arrays[SOFTMAX[1]][rows]
+    bias[new] -= np.log(max(1, new.sum()), dtype=bias.dtype)
+    return dict(zip(SOFTMAX, (kernel, bias), strict=True))

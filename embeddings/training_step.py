@@ -1,0 +1,63 @@
+"""One batch of training, and the losses of one, compiled once for windows of all shapes."""
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from embeddings.compiled import compiled
+from embeddings.language_model import LanguageModel
+
+Window = dict[str, np.ndarray]
+
+
+def training_step(model: LanguageModel, optimizer: Any) -> Callable[[Window], float]:
+    """What trains a language model on a window and tells its mean loss, in nats a word.
+
+    Keras's `train_on_batch` does it on JAX. On TensorFlow it would look up every new shape among all those seen before,
+    and no two windows have the same number of distinct words.
+
+    Args:
+        model: what is trained.
+        optimizer: of Keras; built here.
+    """
+    variables = model.trainable_variables
+    if keras.backend.backend() != "tensorflow":
+        model.compile(optimizer=optimizer)
+        optimizer.build(variables)
+        return lambda window: float(model.train_on_batch(of_few_shapes(window)))
+    import tensorflow as tf
+
+    optimizer.build(variables)
+
+    def step(window):
+        with tf.GradientTape() as tape:
+            loss = model.compute_loss(y_pred=model(window, training=True))
+        optimizer.apply(tape.gradient(loss, [variable.value for variable in variables]), variables)
+        return loss
+
+    step = compiled(step)
+    return lambda window: float(step(window))
+
+
+def window_losses(model: LanguageModel) -> Callable[[Window], np.ndarray]:
+    """What gives the negative log-likelihoods of a window's words, in nats, `[directions, batch, time]`."""
+    if keras.backend.backend() != "tensorflow":
+        return lambda window: model.predict_on_batch(of_few_shapes(window))
+    losses = compiled(model)
+    return lambda window: ops.convert_to_numpy(losses(window))
+
+
+def of_few_shapes(window: Window) -> Window:
+    """The window with as many distinct words and characters of a word as a power of two, or half as many again, the
+    rest padding: JAX compiles anew for every shape."""
+    words = window["words"]
+    rows, width = map(_rounded, words.shape)
+    return window | {"words": np.pad(words, ((0, rows - len(words)), (0, width - words.shape[1])))}
+
+
+def _rounded(size: int) -> int:
+    power = 1 << max(0, size - 1).bit_length()
+    return 3 * power // 4 if size <= 3 * power // 4 else power
