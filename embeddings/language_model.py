@@ -22,7 +22,8 @@ class LanguageModel(keras.Model):
     """Predicts each word from those before it, and from those after it (Peters et al. 2018, section 3.1).
 
     The objective, such as a softmax, is shared by both directions. The LSTM state is carried from one window to the
-    next, without its gradient: truncated backpropagation through time (Williams and Peng 1990).
+    next, without its gradient: truncated backpropagation through time (Williams and Peng 1990). Where a batch has
+    whole sentences, the gradient flows through all of each.
 
     Args:
         bilm: the network below the objective.
@@ -36,11 +37,13 @@ class LanguageModel(keras.Model):
             `forward`, `backward`: int `[batch, time]`, rows of `words` in the order of the text; the forward
                 windows of a batch row follow one another to the right, the backward windows to the left;
             `forward_next`, `backward_next`: int `[batch, time]`, the word to the right, or to the left, by its number
-                in the vocabulary.
+                in the vocabulary;
+            `mask`: bool `[batch, time]`, only where each row is a sentence of its own that begins with a state of
+                zeros: where there is a word to predict. No state is carried then.
 
     Returns:
-        Negative log-likelihoods in nats, `[directions, batch, time]`, forward first; outside of training always those
-        of the full distribution.
+        Negative log-likelihoods in nats, `[directions, batch, time]`, forward first, 0 where masked; outside of
+        training always those of the full distribution.
     """
 
     def __init__(self, bilm: BiLM, objective: Objective, batch_size: int, dropout: float = 0.1, **kwargs):
@@ -103,21 +106,27 @@ class LanguageModel(keras.Model):
         return [variable for direction in self.carried for layer in direction for variable in layer]
 
     def call(self, inputs, training=False):
-        words = self.bilm.token_encoder(inputs["words"])
+        words, mask = self.bilm.token_encoder(inputs["words"]), inputs.get("mask")
         tops, targets, states = [], [], []
         for direction, stack, state in zip(DIRECTIONS, self.bilm.stacks, self.carried, strict=False):
             vectors = self.dropout(ops.take(words, inputs[direction], axis=0), training=training)
-            outputs, last_state = stack(vectors, state=[[ops.stop_gradient(x) for x in layer] for layer in state])
+            begin = None if mask is not None else [[ops.stop_gradient(x) for x in layer] for layer in state]
+            outputs, last_state = stack(vectors, mask=mask, state=begin)
             states += [x for layer in last_state for x in layer]
             hidden = self.dropout(outputs[-1], training=training)
             tops.append(ops.reshape(hidden, (-1, self.bilm.options.projection)))
             targets.append(ops.reshape(inputs[f"{direction}_next"], (-1,)))
         # Both directions at once, so that a sample of the vocabulary serves both.
         losses = self.objective(ops.concatenate(tops), ops.concatenate(targets), training=training)
+        losses = ops.reshape(losses, (len(tops), *ops.shape(inputs["forward"])))
+        if mask is not None:
+            return ops.where(mask, losses, 0.0)
         for variable, value in zip(self._carried_variables(), states, strict=True):
             variable.assign(value)
-        return ops.reshape(losses, (len(tops), *ops.shape(inputs["forward"])))
+        return losses
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         """The mean of both directions, in nats a word."""
+        if "mask" in x:
+            return ops.sum(y_pred) / ops.sum(ops.cast(x["mask"], y_pred.dtype)) / len(y_pred)
         return ops.mean(y_pred)

@@ -15,13 +15,14 @@ from embeddings.errors import ConfigError, InputError, TrainingError
 from embeddings.language_model import LanguageModel
 from embeddings.options import BiLMOptions
 from embeddings.sampled_softmax import SampledSoftmax
+from embeddings.sentence_batches import SentenceBatches
 from embeddings.settings import PretrainingSettings
 from embeddings.softmax import Softmax
 from embeddings.spelling import spelling_of
 from embeddings.training_step import training_step, window_losses
 from embeddings.vocabulary import Vocabulary
 from embeddings.watched_optimizer import GradientNorms, build_optimizer
-from embeddings.windows import Windows, windows
+from embeddings.windows import Windows
 
 Sentences = Iterable[Sequence[str]]
 
@@ -33,13 +34,15 @@ class Step:
     Args:
         batch: its number, from 1.
         loss: in nats a word.
+        words: that were predicted in each direction.
         norms: of the gradient.
         seconds: it took, with the wait for its text.
-        place: where in the text the next batch begins, if it was to be kept: `Windows.state`.
+        place: where in the text the next batch begins, if it was to be kept: `Pretraining.windows.state`.
     """
 
     batch: int
     loss: float
+    words: int
     norms: GradientNorms
     seconds: float
     place: dict[str, Any] | None
@@ -52,7 +55,7 @@ class Pretraining:
         model: what is trained.
         vocabulary: the words that it predicts.
         sentences: lists of words; repeated by the caller if the text is to be read more than once.
-        batches: windows to train on; fewer if the sentences run out.
+        batches: to train on; fewer if the sentences run out.
         settings: how.
 
     Attributes:
@@ -73,7 +76,7 @@ class Pretraining:
         self.batch = 0
         self.optimizer: Any = build_optimizer(settings, max(1, batches // settings.accumulate))
         self._train = training_step(model, self.optimizer)
-        self.windows = Windows(sentences, vocabulary, settings.batch_size, settings.steps, model.bilm.spelling)
+        self.windows = windows_of(sentences, vocabulary, model, settings)
         self._hopeless = 5 * math.log(len(vocabulary))
 
     @property
@@ -103,7 +106,7 @@ class Pretraining:
             norms = self.optimizer.last_norms()
             self.batch += 1
             self._check(loss, norms)
-            yield Step(self.batch, loss, norms, time.perf_counter() - began, place)
+            yield Step(self.batch, loss, words_in(window), norms, time.perf_counter() - began, place)
             began = time.perf_counter()
         if not self.batch and self.batches:
             sizes = f"{self.settings.batch_size} x {self.settings.steps}"
@@ -159,7 +162,6 @@ class Meter:
 
     def __init__(self, training: Pretraining):
         self._batches = training.batches
-        self._words = training.settings.batch_size * training.settings.steps
         self._seen: list[Step] = []
 
     def add(self, step: Step) -> None:
@@ -173,7 +175,7 @@ class Meter:
             batch=steps[-1].batch,
             batches=self._batches,
             loss=float(np.mean([step.loss for step in steps])),
-            words_per_second=len(steps) * self._words / sum(step.seconds for step in steps),
+            words_per_second=sum(step.words for step in steps) / sum(step.seconds for step in steps),
             gradient_norm=float(np.mean([seen.norm for seen in norms])),
             clipped_norm=float(np.mean([seen.clipped for seen in norms])),
             clipped=float(np.mean([seen.was_clipped for seen in norms])),
@@ -253,20 +255,40 @@ def new_objective(settings: PretrainingSettings, vocabulary: Vocabulary, options
 
 
 def perplexity(
-    model: LanguageModel, vocabulary: Vocabulary, sentences: Sentences, steps: int = 20
+    model: LanguageModel, vocabulary: Vocabulary, sentences: Sentences, settings: PretrainingSettings
 ) -> tuple[float, ...]:
     """Perplexity per word, forward and if the biLM has both directions backward, with the full softmax; frame words are
     predicted like any others. The carried state stays as it is.
 
+    Args:
+        model: what is measured.
+        vocabulary: the words that it predicts; all others count as `<UNK>`.
+        sentences: lists of words; of what does not fill a last window no word is predicted.
+        settings: of the training, for how the text is cut.
+
     Raises:
         InputError: the text does not fill one batch.
     """
-    sums, batches = np.zeros(model.bilm.options.directions), 0
+    sums, words = np.zeros(model.bilm.options.directions), 0
     losses = window_losses(model)
     with model.aside():
-        for window in windows(sentences, vocabulary, model.batch_size, steps, model.bilm.spelling):
-            sums += losses(window).mean(axis=(1, 2), dtype=np.float64)
-            batches += 1
-    if not batches:
-        raise InputError(f"the held-out text does not fill one batch of {model.batch_size} x {steps} words")
-    return tuple(math.exp(direction) for direction in sums / batches)
+        for window in windows_of(sentences, vocabulary, model, settings):
+            sums += losses(window).sum(axis=(1, 2), dtype=np.float64)
+            words += words_in(window)
+    if not words:
+        sizes = f"{settings.batch_size} x {settings.steps}"
+        raise InputError(f"the held-out text does not fill one batch of {sizes} words")
+    return tuple(math.exp(direction) for direction in sums / words)
+
+
+def windows_of(
+    sentences: Sentences, vocabulary: Vocabulary, model: LanguageModel, settings: PretrainingSettings
+) -> Windows | SentenceBatches:
+    """The text as batches that the model takes."""
+    kind = Windows if settings.backpropagation == "truncated" else SentenceBatches
+    return kind(sentences, vocabulary, settings.batch_size, settings.steps, model.bilm.spelling)
+
+
+def words_in(window: dict[str, np.ndarray]) -> int:
+    """Words of a batch that are predicted in each direction."""
+    return int(window["mask"].sum()) if "mask" in window else window["forward"].size

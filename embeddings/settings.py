@@ -15,7 +15,9 @@ class PretrainingSettings:
 
     Args:
         batch_size: streams of text in a batch.
-        steps: words of a window, through which the gradient flows.
+        backpropagation: `truncated`, through a window of the text, whose state is carried to the next; or through each
+            `sentence`, which begins with a state of zeros.
+        steps: words of a window, or the most of a sentence, its frame included; what is longer is cut into pieces.
         optimizer: `adam`, `adagrad` (as bilm-tf, whose accumulators begin at 1) or `sgd`.
         momentum: of SGD.
         learning_rate: at its highest.
@@ -39,7 +41,8 @@ class PretrainingSettings:
     """
 
     batch_size: Count = 64
-    steps: Count = 20
+    backpropagation: Literal["truncated", "sentence"] = "truncated"
+    steps: Annotated[int, Field(ge=2)] = 20
     optimizer: Literal["adam", "adagrad", "sgd"] = "adam"
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.0
     learning_rate: Positive = 4e-3

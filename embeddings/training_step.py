@@ -34,7 +34,7 @@ def training_step(model: LanguageModel, optimizer: Any) -> Callable[[Window], fl
 
     def step(window):
         with tf.GradientTape() as tape:
-            loss = model.compute_loss(y_pred=model(window, training=True))
+            loss = model.compute_loss(x=window, y_pred=model(window, training=True))
         optimizer.apply(tape.gradient(loss, [variable.value for variable in variables]), variables)
         return loss
 

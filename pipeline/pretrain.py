@@ -74,8 +74,7 @@ def pretrain_stage(
     _check_held_out(config)
     stored = find_source(config.source) if config.source else None
     vocabulary = Vocabulary.read(newest / VOCABULARY) if newest else _count(config, stored)
-    words = int(vocabulary.counts.sum())  # type: ignore[union-attr]
-    batches = round(config.epochs * words / (settings.batch_size * settings.steps))
+    words, batches = _words_and_batches(config, vocabulary)
     text = _corpus(config, config.train, epochs=None)
     if batches < 1:
         raise InputError(
@@ -211,6 +210,8 @@ def _check_held_out(config: PretrainConfig) -> None:
     """Read the validation text to its end before the training, so that a bad byte or too little text is not found after
     it."""
     text, (rows, steps) = _corpus(config, config.validation), (config.training.batch_size, config.training.steps)
+    if config.training.backpropagation == "sentence":
+        rows, steps = 1, 1
     if next(windows(text, Vocabulary(FRAMES), rows, steps, Bytes(3, 1)), None) is None:
         raise InputError(f"{text.shards[0]}: does not fill a batch of {rows} x {steps} words")
     for _ in text:
@@ -225,8 +226,18 @@ def _count(config: PretrainConfig, stored: StoredBiLM | None) -> Vocabulary:
     return Vocabulary.build(text, config.vocabulary, config.min_count)
 
 
+def _words_and_batches(config: PretrainConfig, vocabulary: Vocabulary) -> tuple[int, int]:
+    """The words of the training text, and the batches of all epochs."""
+    settings, counts = config.training, vocabulary.counts
+    words = int(counts.sum())  # type: ignore[union-attr]
+    if settings.backpropagation == "sentence":
+        # Those that are cut into pieces are counted once.
+        return words, max(1, round(config.epochs * int(counts[0]) / settings.batch_size))  # type: ignore[index]
+    return words, round(config.epochs * words / (settings.batch_size * settings.steps))
+
+
 def _scores(config: PretrainConfig, model: LanguageModel, vocabulary: Vocabulary) -> dict[str, float]:
-    measured = perplexity(model, vocabulary, _corpus(config, config.validation), config.training.steps)
+    measured = perplexity(model, vocabulary, _corpus(config, config.validation), config.training)
     return {f"{way}_perplexity": value for way, value in zip(DIRECTIONS, measured, strict=False)}
 
 

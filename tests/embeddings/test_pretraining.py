@@ -36,7 +36,7 @@ def train(options, batches, settings=SETTINGS):
 def test_training_learns_both_directions(tiny_options):
     model, losses = train(dataclasses.replace(tiny_options, projection=8, cells=16), 200)
     assert losses[0] == pytest.approx(math.log(len(VOCABULARY)), abs=0.5)
-    forward, backward = perplexity(model, VOCABULARY, SENTENCES[:60], steps=5)
+    forward, backward = perplexity(model, VOCABULARY, SENTENCES[:60], SETTINGS)
     # Only the first word after a frame cannot be known.
     assert forward < 2 and backward < 2
 
@@ -71,7 +71,7 @@ def test_perplexity_is_the_exponential_of_the_mean_loss_and_leaves_the_state_alo
     expected = np.exp(np.mean(losses, axis=(0, 2, 3)))
     for variable, value in zip(model._carried_variables(), carried, strict=True):
         variable.assign(value)
-    np.testing.assert_allclose(perplexity(model, VOCABULARY, SENTENCES, steps=5), expected, rtol=1e-5)
+    np.testing.assert_allclose(perplexity(model, VOCABULARY, SENTENCES, SETTINGS), expected, rtol=1e-5)
     for variable, value in zip(model._carried_variables(), carried, strict=True):
         np.testing.assert_array_equal(variable.numpy(), value)
 
@@ -82,4 +82,4 @@ def test_a_text_that_is_too_short_is_refused(tiny_options):
     trained = train(tiny_options, 1)[0]
     model = LanguageModel(trained.bilm, trained.objective, 4)
     with pytest.raises(InputError, match="held-out text does not fill"):
-        perplexity(model, VOCABULARY, [["w1"]])
+        perplexity(model, VOCABULARY, [["w1"]], SETTINGS)
