@@ -35,13 +35,12 @@ def projected_lstm(gates, hidden, memory, kernels, cell_clip=None, projection_cl
 
         def step(t, state):
             hidden, before = state
-            parts = _step(gates[t] + ops.matmul(hidden, recurrent), before, cell_clip)
-            hidden, memory = parts[-1], parts[-2]
+            *parts, hidden = _step(gates[t] + ops.matmul(hidden, recurrent), before, cell_clip)
             if projection:
                 hidden = clip(ops.matmul(hidden, projection[0]), projection_clip)
-            return (hidden, memory), (hidden, before, *parts)
+            return (hidden, parts[-1]), (hidden, before, *parts)
 
-        (hidden, memory), kept = _loop(step, (hidden, memory), steps, 9, reverse)
+        (hidden, memory), kept = _loop(step, (hidden, memory), steps, 7, reverse)
         outputs = kept[0].stack()
 
         def gradient(*arguments, upstream=None):
@@ -56,15 +55,15 @@ def projected_lstm(gates, hidden, memory, kernels, cell_clip=None, projection_cl
                 if projection:
                     to_projected = _clip_gradient(hidden, to_projected, projection_clip)
                     to_result = ops.matmul(to_projected, back_projected[0])
-                to_gates, to_memory = _step_gradient(to_result, to_memory, parts, cell_clip)
-                return (ops.matmul(to_gates, back), to_memory), (to_gates, to_projected)
+                to_gates, to_memory, result = _step_gradient(to_result, to_memory, parts, cell_clip)
+                return (ops.matmul(to_gates, back), to_memory), (to_gates, to_projected, result)
 
-            state, (to_gates, to_projected) = _loop(step_back, (to_hidden, to_memory), steps, 2, not reverse)
+            state, (to_gates, to_projected, result) = _loop(step_back, (to_hidden, to_memory), steps, 3, not reverse)
             to_gates = to_gates.stack()
             before = [outputs[1:], first[None]] if reverse else [first[None], outputs[:-1]]
             to_kernels = [_over_all_steps(ops.concatenate(before), to_gates)]
             if projection:
-                to_kernels.append(_over_all_steps(kept[-1].stack(), to_projected.stack()))
+                to_kernels.append(_over_all_steps(result.stack(), to_projected.stack()))
             return to_gates, *state, *to_kernels
 
         return (outputs, hidden, memory), gradient
@@ -81,26 +80,28 @@ def _clip_gradient(clipped, upstream, bound: float | None):
 
 
 def _step(gates, before, cell_clip):
-    """What of a step is done number by number; c' and r are the last two."""
+    """What of a step is done number by number: the gates, c' and r."""
     i, j, f, o = ops.split(gates, 4, axis=-1)
     i, j, f, o = ops.sigmoid(i), ops.tanh(j), ops.sigmoid(f + 1.0), ops.sigmoid(o)
     memory = clip(f * before + i * j, cell_clip)
-    squashed = ops.tanh(memory)
-    return i, j, f, o, squashed, memory, o * squashed
+    return i, j, f, o, memory, o * ops.tanh(memory)
 
 
 def _step_gradient(to_result, to_memory, parts, cell_clip):
-    """The gradient of `_step`, to the gates and to the memory before."""
-    before, i, j, f, o, squashed, memory, result = parts
-    to_memory = to_memory + to_result * o * (1.0 - squashed * squashed)
+    """The gradient of `_step`, to the gates and to the memory before; and r, which is not worth keeping."""
+    before, i, j, f, o, memory = parts
+    squashed = ops.tanh(memory)
+    result = o * squashed
+    to_memory = to_memory + to_result * (o - result * squashed)
     to_memory = _clip_gradient(memory, to_memory, cell_clip)
+    to_candidate = to_memory * i
     to_gates = [
-        to_memory * j * i * (1.0 - i),
-        to_memory * i * (1.0 - j * j),
+        to_candidate * j * (1.0 - i),
+        to_candidate * (1.0 - j * j),
         to_memory * before * f * (1.0 - f),
         to_result * result * (1.0 - o),
     ]
-    return ops.concatenate(to_gates, axis=-1), to_memory * f
+    return ops.concatenate(to_gates, axis=-1), to_memory * f, result
 
 
 def _over_all_steps(before, to_after):
