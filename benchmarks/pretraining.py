@@ -41,7 +41,7 @@ SIZES = {
     "samples": 2048,
     "dropout": 0.1,
 }
-RECOMMENDED = {"optimizer": "adam", "learning_rate": 2e-3, "schedule": "cosine", "warm_up": 0.1, "clip_norm": 1.0}
+RECOMMENDED = {"optimizer": "adam", "learning_rate": 2e-3, "schedule": "cosine", "warm_up": 0.1, "clip_norm": 0.25}
 WARM_UP = 10
 """Batches at the begin that do not count, of which the first compile or allocate."""
 SHARDS = 16

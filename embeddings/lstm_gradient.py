@@ -5,6 +5,8 @@ gates are kept, so that one matrix product over all steps gives that of the weig
 depends on the step before.
 """
 
+from typing import Any, NamedTuple
+
 import keras
 from keras import ops
 
@@ -33,14 +35,14 @@ def projected_lstm(gates, hidden, memory, kernels, cell_clip=None, projection_cl
         recurrent, *projection = kernels
         steps, first = ops.shape(gates)[0], hidden
 
-        def step(t, state):
+        def step(t, state, _):
             hidden, before = state
             *parts, hidden = _step(gates[t] + ops.matmul(hidden, recurrent), before, cell_clip)
             if projection:
                 hidden = clip(ops.matmul(hidden, projection[0]), projection_clip)
             return (hidden, parts[-1]), (hidden, before, *parts)
 
-        (hidden, memory), kept = _loop(step, (hidden, memory), steps, 7, reverse)
+        (hidden, memory), kept = _loop(step, (hidden, memory), steps, (), 7, reverse)
         outputs = kept[0].stack()
 
         def gradient(*arguments, upstream=None):
@@ -48,9 +50,9 @@ def projected_lstm(gates, hidden, memory, kernels, cell_clip=None, projection_cl
             # Transposed once: as an operand of every step's product it would be read against the grain.
             back, *back_projected = [ops.transpose(kernel) for kernel in kernels]
 
-            def step_back(t, state):
+            def step_back(t, state, kept):
                 to_hidden, to_memory = state
-                hidden, *parts = (series.read(t) for series in kept)
+                hidden, *parts = kept
                 to_projected = to_result = to_hidden + to_outputs[t]
                 if projection:
                     to_projected = _clip_gradient(hidden, to_projected, projection_clip)
@@ -58,7 +60,9 @@ def projected_lstm(gates, hidden, memory, kernels, cell_clip=None, projection_cl
                 to_gates, to_memory, result = _step_gradient(to_result, to_memory, parts, cell_clip)
                 return (ops.matmul(to_gates, back), to_memory), (to_gates, to_projected, result)
 
-            state, (to_gates, to_projected, result) = _loop(step_back, (to_hidden, to_memory), steps, 3, not reverse)
+            state, (to_gates, to_projected, result) = _loop(
+                step_back, (to_hidden, to_memory), steps, kept, 3, not reverse
+            )
             to_gates = to_gates.stack()
             before = [outputs[1:], first[None]] if reverse else [first[None], outputs[:-1]]
             to_kernels = [_over_all_steps(ops.concatenate(before), to_gates)]
@@ -110,37 +114,59 @@ def _over_all_steps(before, to_after):
     return ops.matmul(ops.transpose(rows), columns)
 
 
-class _Series:
-    """What the steps gave, `[time, ...]`, read as a `tf.TensorArray` is."""
+class _Series(NamedTuple):
+    """A tensor for each step: all in one, `[time, ...]`, or on TensorFlow an array of tensors, which need not be copied
+    together, with the shape that each has."""
 
-    def __init__(self, array):
-        self.array = array
+    array: Any
+    shape: Any = None
 
-    def read(self, t):
-        return self.array[t]
+    def read(self, array, t):
+        """From the array as a loop has changed it."""
+        x = array.read(t)
+        x.set_shape(self.shape)
+        return x
 
     def stack(self):
-        return self.array
+        if self.shape is None:
+            return self.array
+        x = self.array.stack()
+        x.set_shape([None, *self.shape])
+        return x
 
 
-def _loop(step, state, steps, gives: int, reverse: bool):
-    """Call `step(t, state)` for each of the steps t; it returns the new state and as many tensors as it `gives`.
+def _loop(step, state, steps, takes, gives: int, reverse: bool):
+    """Call `step(t, state, taken)` for each of the steps t.
+
+    Args:
+        step: gives the new state, and a tuple of tensors.
+        state: before the first step.
+        steps: how many.
+        takes: series of which each step takes its part; they are used up.
+        gives: number of tensors in the tuple.
+        reverse: begin with the last step.
 
     Returns:
-        The last state, and for each tensor that a step gives the series of it, in the order of t.
+        The last state, and the series of each tensor that the steps gave, in the order of t.
     """
     if keras.backend.backend() != "tensorflow":
-        state, given = ops.scan(lambda state, t: step(t, state), state, ops.arange(steps), reverse=reverse)
-        return state, [_Series(array) for array in given]
+        taken = ops.arange(steps), [series.array for series in takes]
+        state, given = ops.scan(lambda state, x: step(x[0], state, x[1]), state, taken, reverse=reverse)
+        return state, [_Series(x) for x in given]
     import tensorflow as tf
 
-    # An array of tensors need not be copied together where its parts are read one by one.
-    arrays = tuple(tf.TensorArray(state[0].dtype, steps, clear_after_read=False) for _ in range(gives))
+    dtype = state[0].dtype
+    shapes: list = []
+    arrays = tuple(tf.TensorArray(dtype, steps, clear_after_read=False, infer_shape=False) for _ in range(gives))
 
-    def body(k, state, arrays):
+    def body(k, state, taken, arrays):
         t = steps - 1 - k if reverse else k
-        state, given = step(t, state)
-        return k + 1, state, tuple(array.write(t, x) for array, x in zip(arrays, given, strict=True))
+        state, given = step(t, state, [series.read(array, t) for series, array in zip(takes, taken, strict=True)])
+        shapes[:] = [x.shape for x in given]
+        # Else the memory of what was taken would be held until the end, beside that of what is given.
+        taken = tuple(array.write(t, tf.zeros((0,), dtype)) for array in taken)
+        return k + 1, state, taken, tuple(array.write(t, x) for array, x in zip(arrays, given, strict=True))
 
-    _, state, arrays = tf.while_loop(lambda k, *_: k < steps, body, (0, state, arrays))
-    return state, arrays
+    taken = tuple(series.array for series in takes)
+    _, state, _, arrays = tf.while_loop(lambda k, *_: k < steps, body, (0, state, taken, arrays))
+    return state, [_Series(array, shape) for array, shape in zip(arrays, shapes, strict=True)]

@@ -61,7 +61,7 @@ class Recurrent(keras.layers.Layer):
         outputs, *state = projected_lstm(
             ops.matmul(inputs, self.kernel) + self.bias,
             *[ops.cast(x, inputs.dtype) for x in initial_state],
-            [value_of(x) for x in cell.trainable_variables],
+            [value_of(x) for x in cell.weights],
             cell.cell_clip,
             cell.projection_clip,
             self.go_backwards,

@@ -89,7 +89,8 @@ def build_optimizer(settings: PretrainingSettings, steps: int) -> Watching:
         "gradient_accumulation_steps": settings.accumulate if settings.accumulate > 1 else None,
     }
     if settings.optimizer == "adagrad":
-        return WatchedAdagrad(initial_accumulator_value=1.0, **options)
+        # As in bilm-tf, where it is 1 for a loss that is the sum over the steps and not the mean.
+        return WatchedAdagrad(initial_accumulator_value=settings.steps**-2, **options)
     if settings.optimizer == "sgd":
         return WatchedSGD(momentum=settings.momentum, **options)
     return WatchedAdam(**options)

@@ -62,3 +62,14 @@ def test_masked_steps_have_no_gradient_in_training(random):
         loss = ops.sum(outputs)
     np.testing.assert_allclose(outputs[:, :4], layer(inputs[:, :4], training=True)[0], atol=1e-6)
     assert not tape.gradient(loss, inputs).numpy()[:, 4:].any()
+
+
+def test_weights_that_are_not_trained_may_be_trained_through(random):
+    layer = layer_of(ProjectedLSTMCell(UNITS, CELLS, 3.0, 3.0), False)
+    layer.trainable = False
+    inputs = tf.constant(random.normal(size=(1, TIME, INPUT)).astype("f4"))
+    with tf.GradientTape() as tape:
+        tape.watch(inputs)
+        outputs, _ = layer(inputs, training=True)
+    assert tape.gradient(outputs, inputs).numpy().any()
+    np.testing.assert_allclose(outputs, layer(inputs)[0], atol=1e-6)
