@@ -10,6 +10,8 @@ from typing import ClassVar
 import keras
 from keras import ops
 
+from embeddings.lstm_gradient import clip
+
 
 class Cell(keras.layers.Layer):
     """What the cells share.
@@ -203,16 +205,12 @@ class ProjectedLSTMCell(Cell):
         hidden, memory = states
         i, j, f, o = ops.split(gates + ops.matmul(hidden, self.recurrent_kernel), 4, axis=-1)
         memory = ops.sigmoid(f + 1.0) * memory + ops.sigmoid(i) * ops.tanh(j)
-        memory = _clip(memory, self.cell_clip)
+        memory = clip(memory, self.cell_clip)
         hidden = ops.sigmoid(o) * ops.tanh(memory)
         if self.units != self.width:
-            hidden = _clip(ops.matmul(hidden, self.projection_kernel), self.projection_clip)
+            hidden = clip(ops.matmul(hidden, self.projection_kernel), self.projection_clip)
         return hidden, [hidden, memory]
 
     def get_config(self):
         clips = {"cell_clip": self.cell_clip, "projection_clip": self.projection_clip}
         return super().get_config() | {"cells": self.width} | clips
-
-
-def _clip(x, bound: float | None):
-    return x if bound is None else ops.clip(x, -bound, bound)

@@ -3,7 +3,9 @@
 import keras
 from keras import ops
 
-from embeddings.cells import Cell, by_block, fresh
+from embeddings.cells import Cell, ProjectedLSTMCell, by_block, fresh
+from embeddings.lstm_gradient import projected_lstm
+from embeddings.softmax import value_of
 
 
 class Recurrent(keras.layers.Layer):
@@ -18,6 +20,8 @@ class Recurrent(keras.layers.Layer):
         inputs: `[batch, time, input]`.
         mask: bool `[batch, time]`; where False the state is carried over unchanged.
         initial_state: the cell's states, each `[batch, ...]`, or None for zeros.
+        training: whether a gradient will be asked for. The result is the same, but `ProjectedLSTMCell` without a mask
+            keeps what `lstm_gradient` needs.
 
     Returns:
         The outputs `[batch, time, units]` and the last state, in the form of `initial_state`.
@@ -41,10 +45,28 @@ class Recurrent(keras.layers.Layer):
         self.bias = self.add_weight(name="bias", shape=(gates,), initializer=self.cell.initial_bias)
         self.loop.build((None, None, gates))
 
-    def call(self, inputs, mask=None, initial_state=None):
+    def call(self, inputs, mask=None, initial_state=None, training=False):
+        if training and mask is None and isinstance(self.cell, ProjectedLSTMCell):
+            return self._with_written_gradient(inputs, initial_state)
         gates = ops.matmul(inputs, self.kernel) + self.bias
         outputs, *state = self.loop(gates, mask=mask, initial_state=initial_state)
         return ops.flip(outputs, axis=1) if self.go_backwards else outputs, state
+
+    def _with_written_gradient(self, inputs, initial_state):
+        cell = self.cell
+        # Time comes first, so that a step's part is one piece of memory.
+        inputs = ops.transpose(inputs, (1, 0, 2))
+        if initial_state is None:
+            initial_state = [ops.zeros((ops.shape(inputs)[1], n), inputs.dtype) for n in cell.state_size]
+        outputs, *state = projected_lstm(
+            ops.matmul(inputs, self.kernel) + self.bias,
+            *[ops.cast(x, inputs.dtype) for x in initial_state],
+            [value_of(x) for x in cell.weights],
+            cell.cell_clip,
+            cell.projection_clip,
+            self.go_backwards,
+        )
+        return ops.transpose(outputs, (1, 0, 2)), state
 
     def compute_mask(self, inputs, mask=None):
         """The caller hands on its mask by itself."""

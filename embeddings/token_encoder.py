@@ -4,6 +4,7 @@ import keras
 from keras import ops
 
 from embeddings.options import BiLMOptions
+from embeddings.rows import take_rows
 
 
 class TokenEncoder(keras.layers.Layer):
@@ -58,7 +59,7 @@ class TokenEncoder(keras.layers.Layer):
     def call(self, ids):
         parts = []
         if self.options.words:
-            parts.append(ops.take(self.word_vectors, ids[:, 0], axis=0))
+            parts.append(ops.cast(take_rows(self.word_vectors, ids[:, 0]), self.compute_dtype))
             ids = ids[:, 1:]
         if self.options.spelled:
             parts.append(self._read_characters(ids))

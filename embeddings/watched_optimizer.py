@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass
 
-import keras
 import numpy as np
 from keras import ops
 
+from embeddings.row_updates import RowAdagrad, RowAdam, RowSGD, dense_part
 from embeddings.schedule import Schedule
 from embeddings.settings import PretrainingSettings
 
@@ -18,11 +18,13 @@ class GradientNorms:
         norm: of the whole gradient, before clipping.
         clipped: likewise, after clipping.
         by_variable: before clipping, of each variable by its path.
+        clipped_by_variable: likewise, after clipping.
     """
 
     norm: float
     clipped: float
     by_variable: dict[str, float]
+    clipped_by_variable: dict[str, float]
 
     @property
     def was_clipped(self) -> bool:
@@ -40,39 +42,36 @@ class Watching:
 
     def build(self, variables):
         super().build(variables)
-        shape = (len(variables),)
-        self.norms = self.add_variable(shape, "zeros", name="norms")
-        self.clipped_norm = self.add_variable((), "zeros", name="clipped_norm")
+        # Before clipping, and after.
+        self.norms = [self.add_variable((len(variables),), "zeros", name=f"{name}norms") for name in ("", "clipped_")]
         self.paths = [variable.path for variable in variables]
 
     def _clip_gradients(self, grads):
-        self.norms.assign(ops.stack([_norm(gradient) for gradient in grads]))
         clipped = super()._clip_gradients(grads)
-        self.clipped_norm.assign(ops.norm(ops.stack([_norm(gradient) for gradient in clipped])))
+        for norms, gradients in zip(self.norms, (grads, clipped), strict=True):
+            norms.assign(ops.stack([_norm(gradient) for gradient in gradients]))
         return clipped
 
     def last_norms(self) -> GradientNorms:
         """What the last update saw."""
-        norms = ops.convert_to_numpy(self.norms).astype(float)
-        by_variable = dict(zip(self.paths, norms.tolist(), strict=True))
-        return GradientNorms(float(np.linalg.norm(norms)), float(self.clipped_norm), by_variable)
+        before, after = (ops.convert_to_numpy(norms).astype(float) for norms in self.norms)
+        by_variable, clipped = (dict(zip(self.paths, x.tolist(), strict=True)) for x in (before, after))
+        return GradientNorms(float(np.linalg.norm(before)), float(np.linalg.norm(after)), by_variable, clipped)
 
 
 def _norm(gradient):
-    # A gradient of rows alone (tf.IndexedSlices) has them in `values`.
-    values = getattr(gradient, "values", gradient)
-    return ops.sqrt(ops.sum(ops.square(ops.cast(values, "float32"))))
+    return ops.sqrt(ops.sum(ops.square(ops.cast(dense_part(gradient), "float32"))))
 
 
-class WatchedAdam(Watching, keras.optimizers.Adam):
-    """Kingma and Ba 2015."""
+class WatchedAdam(Watching, RowAdam):
+    """Kingma and Ba 2015; a row of a table without a gradient rests."""
 
 
-class WatchedAdagrad(Watching, keras.optimizers.Adagrad):
+class WatchedAdagrad(Watching, RowAdagrad):
     """Duchi et al. 2011; bilm-tf trains with it."""
 
 
-class WatchedSGD(Watching, keras.optimizers.SGD):
+class WatchedSGD(Watching, RowSGD):
     """Stochastic gradient descent."""
 
 
@@ -90,7 +89,8 @@ def build_optimizer(settings: PretrainingSettings, steps: int) -> Watching:
         "gradient_accumulation_steps": settings.accumulate if settings.accumulate > 1 else None,
     }
     if settings.optimizer == "adagrad":
-        return WatchedAdagrad(initial_accumulator_value=1.0, **options)
+        # As in bilm-tf, where it is 1 for a loss that is the sum over the steps and not the mean.
+        return WatchedAdagrad(initial_accumulator_value=settings.steps**-2, **options)
     if settings.optimizer == "sgd":
         return WatchedSGD(momentum=settings.momentum, **options)
     return WatchedAdam(**options)

@@ -1,0 +1,85 @@
+"""Trains with Telmo as peers/bilm_tf_training.py does with bilm-tf: telmo_training.py JOB (see pretraining.py)"""
+
+import json
+import os
+import resource
+import sys
+from collections.abc import Iterator
+from glob import glob
+from pathlib import Path
+
+import numpy as np
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+from embeddings.characters import SENTENCE_BEGIN, SENTENCE_END
+from embeddings.language_model import LanguageModel
+from embeddings.options import BiLMOptions
+from embeddings.pretraining import pretrain
+from embeddings.settings import PretrainingSettings
+from embeddings.vocabulary import Vocabulary
+from embeddings.windows import windows
+
+
+def sentences(pattern: str) -> Iterator[list[str]]:
+    for path in sorted(glob(pattern)):
+        with open(path, encoding="utf-8") as file:
+            yield from map(str.split, file)
+
+
+def options_of(job: dict) -> BiLMOptions:
+    sizes = {name: job[name] for name in ("projection", "cells", "layers")}
+    if job["inputs"] == "words":
+        words = {"words": job["vocabulary_size"], "word_dim": job["projection"], "filters": (), "highways": 0}
+        return BiLMOptions(**sizes, inputs="words", **words)
+    characters = {name: job[name] for name in ("character_dim", "max_characters", "highways")}
+    return BiLMOptions(**sizes, **characters, filters=tuple(map(tuple, job["filters"])))
+
+
+def perplexities(model: LanguageModel, vocabulary: Vocabulary, text: Iterator[list[str]], steps: int) -> list[float]:
+    """Per word, forward and backward, with the full softmax, of the words that bilm-tf predicts: it begins each
+    sentence with its first frame word given, which costs next to nothing where it is predicted."""
+    given = vocabulary.numbers([SENTENCE_BEGIN, SENTENCE_END])
+    model.reset_state()
+    losses: list[list[np.ndarray]] = [[], []]
+    for window in windows(text, vocabulary, model.batch_size, steps, model.bilm.spelling):
+        found = model.predict_on_batch(window)
+        for k, direction in enumerate(("forward", "backward")):
+            losses[k].append(found[k][window[f"{direction}_next"] != given[k]])
+    return [float(np.exp(np.concatenate(parts).mean())) for parts in losses]
+
+
+def main(path: Path) -> None:
+    job = json.loads(path.read_text("utf-8"))
+    vocabulary = Vocabulary.read(Path(job["vocabulary"]))
+    settings = PretrainingSettings(
+        batch_size=job["batch_size"],
+        steps=job["steps"],
+        objective="sampled",
+        samples=job["samples"],
+        dropout=job["dropout"],
+        seed=job["seed"],
+        **job["telmo"],
+    )
+    seconds: list[float] = []
+    model = pretrain(
+        options_of(job),
+        vocabulary,
+        sentences(job["shards"]),
+        job["batches"],
+        settings,
+        # A stream has both frame words of each sentence in it, of which bilm-tf has one.
+        lambda now: seconds.append(job["batch_size"] * job["steps"] / (now.words_per_second * job["counted"])),
+        report_every=1,
+    )
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    answer = {
+        "seconds": seconds,
+        "peak": peak,
+        "perplexities": perplexities(model, vocabulary, sentences(job["held_out"]), job["steps"]),
+    }
+    (path.parent / "answer.json").write_text(json.dumps(answer), "utf-8")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

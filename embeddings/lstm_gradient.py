@@ -1,0 +1,172 @@
+"""The projected LSTM over a whole sequence, with its gradient written out.
+
+Automatic differentiation adds to the gradient of the recurrent weights in every step of time. Here the gradients of the
+gates are kept, so that one matrix product over all steps gives that of the weights, and the loops hold nothing but what
+depends on the step before.
+"""
+
+from typing import Any, NamedTuple
+
+import keras
+from keras import ops
+
+
+def projected_lstm(gates, hidden, memory, kernels, cell_clip=None, projection_clip=None, reverse=False):
+    """The steps of `ProjectedLSTMCell`.
+
+        i, j, f, o = gates + h U
+        c' = clip(sigmoid(f + 1) * c + sigmoid(i) * tanh(j))
+        r = sigmoid(o) * tanh(c')
+        h' = clip(r P)
+
+    Args:
+        gates: `[time, batch, 4 * cells]`, the input's share.
+        hidden, memory: h `[batch, units]` and c `[batch, cells]` before the first step.
+        kernels: U `[units, 4 * cells]`, and if r is projected P `[cells, units]`; else h' = r.
+        cell_clip, projection_clip: bounds on the absolute values of c' and of r P, or None.
+        reverse: begin with the last step.
+
+    Returns:
+        The hidden states `[time, batch, units]` in the order of the gates, and the last hidden state and memory.
+    """
+
+    @ops.custom_gradient
+    def run(gates, hidden, memory, *kernels):
+        recurrent, *projection = kernels
+        steps, first = ops.shape(gates)[0], hidden
+
+        def step(t, state, _):
+            hidden, before = state
+            *parts, hidden = _step(gates[t] + ops.matmul(hidden, recurrent), before, cell_clip)
+            if projection:
+                hidden = clip(ops.matmul(hidden, projection[0]), projection_clip)
+            return (hidden, parts[-1]), (hidden, before, *parts)
+
+        (hidden, memory), kept = _loop(step, (hidden, memory), steps, (), 7, reverse)
+        outputs = kept[0].stack()
+
+        def gradient(*arguments, upstream=None):
+            to_outputs, to_hidden, to_memory = keras.tree.flatten(arguments if upstream is None else upstream)
+            # Transposed once: as an operand of every step's product it would be read against the grain.
+            back, *back_projected = [ops.transpose(kernel) for kernel in kernels]
+
+            def step_back(t, state, kept):
+                to_hidden, to_memory = state
+                hidden, *parts = kept
+                to_projected = to_result = to_hidden + to_outputs[t]
+                if projection:
+                    to_projected = _clip_gradient(hidden, to_projected, projection_clip)
+                    to_result = ops.matmul(to_projected, back_projected[0])
+                to_gates, to_memory, result = _step_gradient(to_result, to_memory, parts, cell_clip)
+                return (ops.matmul(to_gates, back), to_memory), (to_gates, to_projected, result)
+
+            state, (to_gates, to_projected, result) = _loop(
+                step_back, (to_hidden, to_memory), steps, kept, 3, not reverse
+            )
+            to_gates = to_gates.stack()
+            before = [outputs[1:], first[None]] if reverse else [first[None], outputs[:-1]]
+            to_kernels = [_over_all_steps(ops.concatenate(before), to_gates)]
+            if projection:
+                to_kernels.append(_over_all_steps(result.stack(), to_projected.stack()))
+            return to_gates, *state, *to_kernels
+
+        return (outputs, hidden, memory), gradient
+
+    return run(gates, hidden, memory, *kernels)
+
+
+def clip(x, bound: float | None):
+    return x if bound is None else ops.clip(x, -bound, bound)
+
+
+def _clip_gradient(clipped, upstream, bound: float | None):
+    return upstream if bound is None else ops.where(ops.abs(clipped) < bound, upstream, 0.0)
+
+
+def _step(gates, before, cell_clip):
+    """What of a step is done number by number: the gates, c' and r."""
+    i, j, f, o = ops.split(gates, 4, axis=-1)
+    i, j, f, o = ops.sigmoid(i), ops.tanh(j), ops.sigmoid(f + 1.0), ops.sigmoid(o)
+    memory = clip(f * before + i * j, cell_clip)
+    return i, j, f, o, memory, o * ops.tanh(memory)
+
+
+def _step_gradient(to_result, to_memory, parts, cell_clip):
+    """The gradient of `_step`, to the gates and to the memory before; and r, which is not worth keeping."""
+    before, i, j, f, o, memory = parts
+    squashed = ops.tanh(memory)
+    result = o * squashed
+    to_memory = to_memory + to_result * (o - result * squashed)
+    to_memory = _clip_gradient(memory, to_memory, cell_clip)
+    to_candidate = to_memory * i
+    to_gates = [
+        to_candidate * j * (1.0 - i),
+        to_candidate * (1.0 - j * j),
+        to_memory * before * f * (1.0 - f),
+        to_result * result * (1.0 - o),
+    ]
+    return ops.concatenate(to_gates, axis=-1), to_memory * f, result
+
+
+def _over_all_steps(before, to_after):
+    """The gradient of a kernel between two sequences, `[time, batch, ...]`."""
+    rows, columns = (ops.reshape(x, (-1, x.shape[-1])) for x in (before, to_after))
+    return ops.matmul(ops.transpose(rows), columns)
+
+
+class _Series(NamedTuple):
+    """A tensor for each step: all in one, `[time, ...]`, or on TensorFlow an array of tensors, which need not be copied
+    together, with the shape that each has."""
+
+    array: Any
+    shape: Any = None
+
+    def read(self, array, t):
+        """From the array as a loop has changed it."""
+        x = array.read(t)
+        x.set_shape(self.shape)
+        return x
+
+    def stack(self):
+        if self.shape is None:
+            return self.array
+        x = self.array.stack()
+        x.set_shape([None, *self.shape])
+        return x
+
+
+def _loop(step, state, steps, takes, gives: int, reverse: bool):
+    """Call `step(t, state, taken)` for each of the steps t.
+
+    Args:
+        step: gives the new state, and a tuple of tensors.
+        state: before the first step.
+        steps: how many.
+        takes: series of which each step takes its part; they are used up.
+        gives: number of tensors in the tuple.
+        reverse: begin with the last step.
+
+    Returns:
+        The last state, and the series of each tensor that the steps gave, in the order of t.
+    """
+    if keras.backend.backend() != "tensorflow":
+        taken = ops.arange(steps), [series.array for series in takes]
+        state, given = ops.scan(lambda state, x: step(x[0], state, x[1]), state, taken, reverse=reverse)
+        return state, [_Series(x) for x in given]
+    import tensorflow as tf
+
+    dtype = state[0].dtype
+    shapes: list = []
+    arrays = tuple(tf.TensorArray(dtype, steps, clear_after_read=False, infer_shape=False) for _ in range(gives))
+
+    def body(k, state, taken, arrays):
+        t = steps - 1 - k if reverse else k
+        state, given = step(t, state, [series.read(array, t) for series, array in zip(takes, taken, strict=True)])
+        shapes[:] = [x.shape for x in given]
+        # Else the memory of what was taken would be held until the end, beside that of what is given.
+        taken = tuple(array.write(t, tf.zeros((0,), dtype)) for array in taken)
+        return k + 1, state, taken, tuple(array.write(t, x) for array, x in zip(arrays, given, strict=True))
+
+    taken = tuple(series.array for series in takes)
+    _, state, _, arrays = tf.while_loop(lambda k, *_: k < steps, body, (0, state, taken, arrays))
+    return state, [_Series(array, shape) for array, shape in zip(arrays, shapes, strict=True)]
