@@ -47,7 +47,7 @@ def published(inputs: str) -> Files:
     from embeddings.options import BiLMOptions
     from embeddings.published import write_published
     from embeddings.spelling import spelling_of
-    from embeddings.weights import weight_shapes
+    from embeddings.weights import HEAD, tail_keys, weight_shapes
 
     random = np.random.default_rng(5)
     entries = ["<bos>", "<eos>", "<oov>", "<pad>", "<bow>", "<eow>", *"abcdé今"]
@@ -60,6 +60,9 @@ def published(inputs: str) -> Files:
     options = BiLMOptions(projection=4, cells=6, filters=((1, 3), (2, 4), (3, 2)), character_dim=3, **sizes)
     arrays = {key: random.normal(size=shape).astype(np.float32) for key, shape in weight_shapes(options)}
     shapes = {"softmax/W": (5, 4), "softmax/b": (5,), "aggregation/weights": (3,), "aggregation/scaling": ()}
+    shapes |= zip(HEAD, ((4, 4), (4,)), strict=True)
+    for k, width in enumerate((2, 1)):
+        shapes |= zip(tail_keys(k), ((width, 4), (k + 1, width), (k + 1,)), strict=True)
     arrays |= {key: np.float32(random.normal(size=shape)) for key, shape in shapes.items()}
     with TemporaryDirectory() as name:
         spelling = spelling_of(options, words if sizes else (), entries)

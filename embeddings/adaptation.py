@@ -7,8 +7,10 @@ from embeddings.bilm import BiLM
 from embeddings.language_model import LanguageModel
 from embeddings.pretraining import new_objective
 from embeddings.settings import PretrainingSettings
+from embeddings.softmax import Objective, Softmax
 from embeddings.spelling import UNKNOWN
 from embeddings.stored import StoredBiLM
+from embeddings.stored_softmax import softmax_of
 from embeddings.vocabulary import Vocabulary
 from embeddings.weights import SOFTMAX, Arrays, fill
 
@@ -19,7 +21,8 @@ def continued(stored: StoredBiLM, vocabulary: Vocabulary, settings: PretrainingS
 
     Args:
         stored: the biLM. If it brings a softmax and the words of it, each word of the vocabulary that it knows has its
-            row; if not, the softmax begins anew.
+            row in a full softmax; an adaptive one goes on if the words and the clusters stay the same. Otherwise the
+            softmax begins anew.
         vocabulary: the words to predict.
         settings: of the training.
 
@@ -34,29 +37,38 @@ def continued(stored: StoredBiLM, vocabulary: Vocabulary, settings: PretrainingS
     model = LanguageModel(
         bilm, new_objective(settings, vocabulary, bilm.options), settings.batch_size, settings.dropout
     )
-    rows = softmax_rows(arrays, stored.vocabulary, vocabulary)
+    if isinstance(model.objective, Softmax):
+        rows = softmax_rows(arrays, stored.vocabulary, vocabulary)
+    else:
+        rows = arrays if list(stored.vocabulary) == vocabulary.words and _fit(arrays, model.objective) else None
     if rows:
         model.objective.load(rows)
     return model
 
 
+def _fit(arrays: Arrays, objective: Objective) -> bool:
+    variables = objective.variables_by_name()
+    return all(key in arrays and arrays[key].shape == x.shape for key, x in variables.items())
+
+
 def softmax_rows(arrays: Arrays, known: tuple[str, ...], vocabulary: Vocabulary) -> Arrays | None:
     """A softmax over other words. A word that was not among the known ones gets the row of `<UNK>`, whose probability
-    they share.
+    they share. The rows of an adaptive softmax are approximate.
 
     Args:
-        arrays: a biLM's, perhaps with a softmax.
+        arrays: a biLM's, perhaps with a softmax, full or adaptive.
         known: the words of that softmax.
         vocabulary: the words of the new one.
 
     Returns:
-        The softmax by its names, or None where the arrays have none or its words are not known.
+        The full softmax by its names, or None where the arrays have none or its words are not known.
     """
-    if SOFTMAX[0] not in arrays or len(known) != len(arrays[SOFTMAX[1]]) or UNKNOWN not in known:
+    softmax = softmax_of(arrays)
+    if not softmax or len(known) != softmax.words or UNKNOWN not in known:
         return None
     place = {word: k for k, word in enumerate(known)}
     rows = np.array([place.get(word, place[UNKNOWN]) for word in vocabulary.words])
     new = np.array([word not in place for word in vocabulary.words])
-    kernel, bias = arrays[SOFTMAX[0]][rows], arrays[SOFTMAX[1]][rows]
+    kernel, bias = softmax.rows(rows)
     bias[new] -= np.log(max(1, new.sum()), dtype=bias.dtype)
     return dict(zip(SOFTMAX, (kernel, bias), strict=True))

@@ -7,6 +7,7 @@ import keras
 from keras import ops
 
 from embeddings.softmax import Objective, softmax_loss
+from embeddings.weights import HEAD, tail_keys
 
 
 class AdaptiveSoftmax(Objective):
@@ -19,18 +20,22 @@ class AdaptiveSoftmax(Objective):
 
     Args:
         vocabulary, projection: as for `Objective`; the words must be sorted by their frequency.
-        cutoffs: the first word of each cluster, ascending.
+        cutoffs: the first word of each cluster, ascending; by default those of `default_cutoffs`.
         div_value: by how much each cluster is narrower than the one before.
+
+    Raises:
+        ValueError: the cutoffs do not fit the vocabulary, or an argument is out of its range.
     """
 
     def __init__(
         self,
         vocabulary: int,
         projection: int,
-        cutoffs: Sequence[int] = (2_000, 20_000),
+        cutoffs: Sequence[int] | None = None,
         div_value: float = 4.0,
         **kwargs,
     ):
+        cutoffs = default_cutoffs(vocabulary) if cutoffs is None else cutoffs
         bounds = [*cutoffs, vocabulary]
         if not cutoffs or any(not 0 < low < high for low, high in pairwise(bounds)):
             raise ValueError(f"cutoffs {list(cutoffs)}; expected ascending numbers between 0 and {vocabulary}")
@@ -90,9 +95,13 @@ class AdaptiveSoftmax(Objective):
         return ops.concatenate(parts, axis=-1)
 
     def variables_by_name(self):
-        named = dict(zip(("adaptive_softmax/head/W", "adaptive_softmax/head/b"), self.head, strict=True))
+        named = dict(zip(HEAD, self.head, strict=True))
         for k, tail in enumerate(self.tails):
-            named |= {
-                f"adaptive_softmax/tail_{k}/{name}": x for name, x in zip(("W_proj", "W", "b"), tail, strict=True)
-            }
+            named |= zip(tail_keys(k), tail, strict=True)
         return named
+
+
+def default_cutoffs(vocabulary: int) -> tuple[int, ...]:
+    """A head of a tenth of the words, a cluster up to the half and one of the others. By Zipf's law the head has four
+    fifths of a text's words where there are 200,000 in the vocabulary, and three quarters where there are 10,000."""
+    return tuple(sorted({max(1, vocabulary // 10), max(1, vocabulary // 2)}))

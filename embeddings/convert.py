@@ -15,7 +15,13 @@ Form = Literal["files", "zip", "saved-model"]
 """A folder with `options.json` and `weights.hdf5`, for bilm-tf and AllenNLP; a zip archive with the names of the NLPL
 repository, for simple_elmo; a TF2 SavedModel with the signatures of TF-Hub's ELMo."""
 
-_IN_ZIP = {OPTIONS: OPTIONS, WEIGHTS: "model.hdf5", VOCABULARY: "vocab.txt", DICTIONARIES: DICTIONARIES}
+_IN_ZIP = {
+    OPTIONS: OPTIONS,
+    WEIGHTS: "model.hdf5",
+    VOCABULARY: "vocab.txt",
+    DICTIONARIES: DICTIONARIES,
+    "vocabulary.counts.txt": "vocab.counts.txt",
+}
 _SUFFIXES = (".zip", ".gz", ".tgz", ".tar", ".hdf5", ".h5", ".json", ".pb")
 
 
@@ -54,7 +60,8 @@ def check_target(source: Source, target: Path, is_file: bool) -> None:
 def convert_bilm(source: Source, target: Path, form: Form) -> None:
     """Write a source's biLM in another form; an earlier result at the target is replaced.
 
-    Softmax and vocabulary travel with files and zip archives, and stay behind in a SavedModel.
+    Softmax, full or adaptive, and vocabulary with its counts travel with files and zip archives, and stay behind in a
+    SavedModel.
 
     Raises:
         SourceError: the source cannot be read.

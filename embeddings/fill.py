@@ -28,9 +28,10 @@ def substitutes(
     """Rank the words of the vocabulary for a blank in a sentence.
 
     If the left and the right were independent given the word w, Bayes' rule would give
-    p(w | left, right) ~ p(w | left) p(w | right) / p(w). The vocabulary stands in the order of frequency, so that
-    Zipf's law serves as p(w): one over the rank. Amrami and Goldberg (2018, "Word sense induction with neural biLM and
-    symmetric patterns") take substitutes from both directions of a biLM likewise.
+    p(w | left, right) ~ p(w | left) p(w | right) / p(w). p(w) is the share of the word in the text of the training
+    where the vocabulary brings its counts; a word that never occurred counts as if it had once. Without counts Zipf's
+    law serves, one over the rank, for the vocabulary stands in the order of frequency. Amrami and Goldberg (2018, "Word
+    sense induction with neural biLM and symmetric patterns") take substitutes from both directions of a biLM likewise.
 
     Args:
         predictor: a language model of two directions.
@@ -49,7 +50,8 @@ def substitutes(
     right, _ = predictor.read(BACKWARD, [*after, SENTENCE_END])
     forward, backward = predictor.log_probabilities(left[-1]), predictor.log_probabilities(right[0])
     words = predictor.vocabulary
-    score = forward + backward + prior * np.log(np.arange(1, len(words) + 1))
+    frequency = 1 / np.arange(1, len(words) + 1) if predictor.counts is None else np.maximum(predictor.counts, 1)
+    score = forward + backward - prior * np.log(frequency)
     score[[words.index(mark) for mark in (SENTENCE_BEGIN, SENTENCE_END, UNKNOWN)]] = -np.inf
     probabilities = np.exp(score - score.max())
     probabilities /= probabilities.sum()

@@ -9,6 +9,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from embeddings.adaptive_softmax import AdaptiveSoftmax
 from embeddings.ahead import ahead
 from embeddings.bilm import BiLM
 from embeddings.errors import ConfigError, InputError, TrainingError
@@ -17,7 +18,7 @@ from embeddings.options import BiLMOptions
 from embeddings.sampled_softmax import SampledSoftmax
 from embeddings.sentence_batches import SentenceBatches
 from embeddings.settings import PretrainingSettings
-from embeddings.softmax import Softmax
+from embeddings.softmax import Objective, Softmax
 from embeddings.spelling import spelling_of
 from embeddings.training_step import training_step, window_losses
 from embeddings.vocabulary import Vocabulary
@@ -240,18 +241,22 @@ _INITIALIZERS = {
 }
 
 
-def new_objective(settings: PretrainingSettings, vocabulary: Vocabulary, options: BiLMOptions) -> Softmax:
+def new_objective(settings: PretrainingSettings, vocabulary: Vocabulary, options: BiLMOptions) -> Objective:
     """What the settings train to, with random weights.
 
     Raises:
         ConfigError: the settings do not fit the vocabulary.
     """
-    if settings.objective == "full":
-        return Softmax(len(vocabulary), options.projection)
+    sizes = len(vocabulary), options.projection
     try:
-        return SampledSoftmax(len(vocabulary), options.projection, settings.samples)
+        if settings.objective == "sampled":
+            return SampledSoftmax(*sizes, settings.samples)
+        if settings.objective == "adaptive":
+            return AdaptiveSoftmax(*sizes, settings.cutoffs, settings.div_value)
     except ValueError as error:
-        raise ConfigError(f"training.samples: {error}") from None
+        # It begins with the name of the argument.
+        raise ConfigError(f"training.{error}") from None
+    return Softmax(*sizes)
 
 
 def perplexity(

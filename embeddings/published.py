@@ -21,7 +21,8 @@ from embeddings.errors import SourceError
 from embeddings.options import BiLMOptions
 from embeddings.spelling import Spelling, spelling_of
 from embeddings.stored import StoredBiLM
-from embeddings.weights import EXTRAS, Arrays, check_array, check_size, checked, weight_shapes
+from embeddings.vocabulary import COUNTS, parse_counts, split_lines
+from embeddings.weights import Arrays, check_array, check_size, checked, extra_shapes, weight_shapes
 
 OPTIONS, WEIGHTS, VOCABULARY, DICTIONARIES = "options.json", "weights.hdf5", "vocabulary.txt", "dictionaries.json"
 FILES = (OPTIONS, WEIGHTS, VOCABULARY, DICTIONARIES, "vocabulary.counts.txt")
@@ -105,7 +106,14 @@ class PublishedBiLM(StoredBiLM):
     @cached_property
     def vocabulary(self) -> tuple[str, ...]:
         name = self._vocabulary
-        return tuple(line.strip() for line in self.tree.text(name).removesuffix("\n").split("\n")) if name else ()
+        return tuple(line.strip() for line in split_lines(self.tree.text(name))) if name else ()
+
+    @cached_property
+    def counts(self) -> np.ndarray | None:
+        beside = (self._vocabulary or "").removesuffix(".gz").removesuffix(".txt") + COUNTS
+        if not self._vocabulary or beside not in self.tree.names:
+            return None
+        return parse_counts(split_lines(self.tree.text(beside)), len(self.vocabulary), self.tree.where(beside))
 
     @property
     def spelling(self) -> Spelling:
@@ -162,11 +170,10 @@ def read_hdf5(binary: BinaryIO, options: BiLMOptions, where: str) -> Arrays:
                     dataset = _dataset(file, key.replace("MultiRNNCell/Cell0/", ""), where)
                 check_array(dataset, key, shape, where)
                 arrays[key] = _values(dataset, key, where)
-        for key in EXTRAS:
+        for key, shape in extra_shapes(lambda key: _dataset(file, key, where), options, where).items():
             with _reading(where, key):
-                if (dataset := _dataset(file, key, where)) is not None:
-                    check_array(dataset, key, dataset.shape, where)
-                    arrays[key] = _values(dataset, key, where)
+                check_array(dataset := _dataset(file, key, where), key, shape, where)
+                arrays[key] = _values(dataset, key, where)
     return checked(arrays, options, where)
 
 

@@ -27,9 +27,12 @@ class PretrainingSettings:
         clip_norm: bound on the norm of the whole gradient, or None.
         clip_value: bound on each number of the gradient, or None.
         accumulate: batches whose gradients make one step.
-        objective: of the words to predict: the softmax over `full` vocabulary, or over a sample of it
-            (`sampled`). Perplexity is measured with the full one always.
+        objective: of the words to predict: the softmax over `full` vocabulary; the same, trained on a sample of it
+            (`sampled`); or an `adaptive` softmax, which has clusters of rare words with fewer weights. Perplexity is
+            measured with the full distribution always.
         samples: words of a sample, for all positions of a batch.
+        cutoffs: the first word of each cluster, by its number in the vocabulary; by default as `default_cutoffs`.
+        div_value: by how much each cluster's rows are narrower than those before.
         dropout: share of the token vectors' and of the top layer's units that is left out.
         initializer: of the weights of the recurrent layers.
         forget_bias: of a plain LSTM's forget gate, before training.
@@ -51,8 +54,10 @@ class PretrainingSettings:
     clip_norm: Positive | None = 1.0
     clip_value: Positive | None = None
     accumulate: Count = 1
-    objective: Literal["full", "sampled"] = "full"
+    objective: Literal["full", "sampled", "adaptive"] = "full"
     samples: Count = 8192
+    cutoffs: tuple[Count, ...] | None = None
+    div_value: Annotated[float, Field(ge=1, le=1000)] = 4.0
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.1
     initializer: Literal["glorot_uniform", "uniform", "orthogonal"] = "glorot_uniform"
     forget_bias: float = 1.0
@@ -68,5 +73,7 @@ class PretrainingSettings:
             raise ValueError("clip_norm and clip_value are both set; expected one of them (the other as null)")
         if self.momentum and self.optimizer != "sgd":
             raise ValueError(f"momentum is for sgd, found optimizer '{self.optimizer}'")
+        if self.cutoffs is not None and self.objective != "adaptive":
+            raise ValueError(f"cutoffs are for adaptive, found objective '{self.objective}'")
         if self.patience and not self.validate_every:
             raise ValueError("patience needs validate_every, the batches between two measurements")

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 from embeddings.archive import Files, Folder, Tree, open_tree, reading
 from embeddings.errors import SourceError
 from embeddings.handle import is_handle, resolve_handle
-from embeddings.published import PublishedBiLM, write_published
+from embeddings.published import VOCABULARY, PublishedBiLM, write_published
 from embeddings.stored import StoredBiLM
+from embeddings.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
     from embeddings.bilm import BiLM
@@ -143,6 +144,7 @@ def random_bilm(source: Source, seed: int) -> "BiLM":
 
 
 def copy_bilm(source: Source, folder: Path) -> None:
-    """Write a source's biLM into an existing folder, in the published form."""
+    """Write a source's biLM into an existing folder, in the published form, with the counts of its vocabulary."""
     stored = find_source(source)
     write_published(folder, stored.options, stored.arrays(), stored.vocabulary, stored.spelling)
+    Vocabulary(stored.vocabulary, stored.counts).write_counts(folder / VOCABULARY)

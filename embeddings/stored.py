@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from functools import cached_property
 from typing import ClassVar
 
+import numpy as np
+
 from embeddings.archive import Tree
 from embeddings.options import BiLMOptions
 from embeddings.spelling import Spelling, spelling_of
@@ -54,6 +56,12 @@ class StoredBiLM(ABC):
     def vocabulary(self) -> tuple[str, ...]:
         """The words of its softmax or of its embedding, in order; empty where it brings none."""
         return ()
+
+    @cached_property
+    def counts(self) -> np.ndarray | None:
+        """How often each word of the vocabulary occurred in the text of the training, int64 `[words]`, or None where
+        nobody knows."""
+        return None
 
     @property
     def spelling(self) -> Spelling:

@@ -1,5 +1,6 @@
 """The words that a language model predicts."""
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -10,6 +11,7 @@ from embeddings.characters import SENTENCE_BEGIN, SENTENCE_END
 from embeddings.errors import SourceError
 from embeddings.spelling import UNKNOWN
 
+_COUNT = re.compile("[0-9]{1,18}")
 FRAMES = [SENTENCE_BEGIN, SENTENCE_END, UNKNOWN]
 COUNTS = ".counts.txt"
 """In place of `.txt`: the file of the counts beside that of the words. No reader takes it for a vocabulary."""
@@ -93,15 +95,7 @@ class Vocabulary:
         if words[:3] != FRAMES:
             raise SourceError(f"{path}: begins with {words[:3]}; expected <S>, </S> and <UNK>, a word a line")
         beside = path.with_suffix(COUNTS)
-        if not beside.exists():
-            return cls(words)
-        numbers = _lines(beside)
-        wrong = next((k for k, number in enumerate(numbers) if not (number.isascii() and number.isdigit())), None)
-        if wrong is not None:
-            raise SourceError(f"{beside} line {wrong + 1}: found '{numbers[wrong][:50]}'; expected a count")
-        if len(numbers) != len(words):
-            raise SourceError(f"{beside}: {len(numbers)} counts; expected one for each of the {len(words)} words")
-        return cls(words, np.array([int(number) for number in numbers]))
+        return cls(words, parse_counts(_lines(beside), len(words), str(beside)) if beside.exists() else None)
 
     def write(self, path: Path) -> None:
         """Write `vocabulary.txt`, one word a line, and the counts, if there are any, beside it in a file of their own,
@@ -123,10 +117,28 @@ class Vocabulary:
         return np.fromiter((self._number.get(word, unknown) for word in words), np.int32)
 
 
+def parse_counts(lines: Sequence[str], words: int, where: str) -> np.ndarray:
+    """The counts of a vocabulary of so many words, a number a line; int64 `[words]`.
+
+    Raises:
+        SourceError: they are not as many whole numbers.
+    """
+    wrong = next((k for k, line in enumerate(lines) if not _COUNT.fullmatch(line)), None)
+    if wrong is not None:
+        raise SourceError(f"{where} line {wrong + 1}: found '{lines[wrong][:50]}'; expected a count")
+    if len(lines) != words:
+        raise SourceError(f"{where}: {len(lines)} counts; expected one for each of the {words} words")
+    return np.array([int(line) for line in lines], np.int64)
+
+
+def split_lines(text: str) -> list[str]:
+    """The lines of a file; not `splitlines`, which takes some characters of words for ends of lines."""
+    return text.removesuffix("\n").split("\n")
+
+
 def _lines(path: Path) -> list[str]:
     try:
-        # Not `splitlines`, which takes some characters of words for ends of lines.
-        return path.read_bytes().decode("utf-8").removesuffix("\n").split("\n")
+        return split_lines(path.read_bytes().decode("utf-8"))
     except OSError as error:
         raise SourceError(f"{path}: cannot be read ({error.strerror})") from None
     except UnicodeDecodeError as error:

@@ -4,7 +4,8 @@ Every reader of a format hands over such arrays and every writer takes them; nob
 variable of the layers an array belongs to.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from itertools import count
 from math import prod
 from typing import TYPE_CHECKING, Any
 
@@ -25,8 +26,16 @@ SOFTMAX = ("softmax/W", "softmax/b")
 MIX = ("aggregation/weights", "aggregation/scaling")
 """`[layers + 1]` before the softmax, and `[]`: the ELMo mix that came with a biLM."""
 
-EXTRAS = SOFTMAX + MIX
-"""What a biLM may bring beside its own weights, under the names of bilm-tf and of TF-Hub's module."""
+HEAD = ("adaptive_softmax/head/W", "adaptive_softmax/head/b")
+"""`[words + clusters, projection]` and `[words + clusters]`: the head of an adaptive softmax, the clusters behind the
+frequent words."""
+
+
+def tail_keys(cluster: int) -> tuple[str, str, str]:
+    """`[width, projection]`, `[words, width]` and `[words]`: the projection, the rows and the biases of a cluster of an
+    adaptive softmax."""
+    place = f"adaptive_softmax/tail_{cluster}"
+    return f"{place}/W_proj", f"{place}/W", f"{place}/b"
 
 
 _MOST, _FILTERS = 1000, 100
@@ -99,17 +108,14 @@ def check_array(array: Any, key: str, shape: tuple[int, ...], where: str) -> Non
 
 
 def checked(arrays: Mapping[str, np.ndarray], options: BiLMOptions, where: str) -> Arrays:
-    """The weights that the options ask for and the extras, float32.
+    """The weights that the options ask for and the extras of `extra_shapes`, float32.
 
     Raises:
         SourceError: a weight is missing, has another shape, or holds something that is no number.
     """
-    shapes = dict(_shapes_of_extras(arrays, options))
-    for key, shape in weight_shapes(options):
-        check_array(arrays.get(key), key, shape, where)
-        shapes[key] = shape
+    shapes = dict(weight_shapes(options)) | extra_shapes(arrays.get, options, where)
     for key, shape in shapes.items():
-        check_array(arrays[key], key, shape, where)
+        check_array(arrays.get(key), key, shape, where)
     checked = {key: np.asarray(arrays[key], np.float32, order="C") for key in shapes}
     for key, array in checked.items():
         if not np.isfinite(array).all():
@@ -117,12 +123,37 @@ def checked(arrays: Mapping[str, np.ndarray], options: BiLMOptions, where: str) 
     return checked
 
 
-def _shapes_of_extras(arrays: Mapping[str, np.ndarray], options: BiLMOptions) -> Iterator[tuple[str, tuple[int, ...]]]:
-    if SOFTMAX[0] in arrays and SOFTMAX[1] in arrays:
-        words = arrays[SOFTMAX[1]].size
-        yield from zip(SOFTMAX, ((words, options.projection), (words,)), strict=True)
-    if MIX[0] in arrays and MIX[1] in arrays:
-        yield from zip(MIX, ((options.layers + 1,), ()), strict=True)
+def extra_shapes(find: Callable[[str], Any], options: BiLMOptions, where: str) -> dict[str, tuple[int, ...]]:
+    """The name and the shape of what a biLM brings beside its own weights: a softmax, full or adaptive, and the ELMo
+    mix. The numbers of words are those of the biases, which therefore come first.
+
+    Args:
+        find: gives something with a shape by its name, or None.
+
+    Raises:
+        SourceError: there is more than can be read.
+    """
+    shapes: dict[str, tuple[int, ...]] = {}
+    if find(SOFTMAX[0]) is not None and find(SOFTMAX[1]) is not None:
+        words = _length(find(SOFTMAX[1]))
+        shapes |= zip(SOFTMAX, ((words, options.projection), (words,)), strict=True)
+    if find(MIX[0]) is not None and find(MIX[1]) is not None:
+        shapes |= zip(MIX, ((options.layers + 1,), ()), strict=True)
+    if find(HEAD[0]) is not None:
+        clusters = max(1, next(k for k in count() if find(tail_keys(k)[0]) is None))
+        entries = max(_length(find(HEAD[1])), clusters + 1)
+        shapes |= zip(HEAD[::-1], ((entries,), (entries, options.projection)), strict=True)
+        for projection, kernel, bias in map(tail_keys, range(clusters)):
+            width, words = _length(find(projection)), _length(find(bias))
+            shapes |= {projection: (width, options.projection), bias: (words,), kernel: (words, width)}
+    if 4 * (numbers := sum(map(prod, shapes.values()))) > LIMIT:
+        raise SourceError(f"{where}: a softmax of {numbers:,} numbers; more than can be read")
+    return shapes
+
+
+def _length(found: Any) -> int:
+    """The rows of an array, and 1 for what has none or is missing, which its shape will then tell."""
+    return max(1, (getattr(found, "shape", None) or (1,))[0])
 
 
 def fill(bilm: "BiLM", arrays: Mapping[str, np.ndarray]) -> None:

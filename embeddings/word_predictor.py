@@ -11,7 +11,8 @@ from embeddings.compiled import compiled
 from embeddings.errors import SourceError
 from embeddings.source import Source, find_source
 from embeddings.spelling import UNKNOWN
-from embeddings.weights import SOFTMAX, fill
+from embeddings.stored_softmax import StoredSoftmax, softmax_of
+from embeddings.weights import fill
 
 FORWARD, BACKWARD = 0, 1
 State = list[list[np.ndarray]]
@@ -22,8 +23,9 @@ class WordPredictor:
 
     Args:
         bilm: the network.
-        kernel, bias: of its softmax, `[words, projection]` and `[words]`.
+        softmax: of the network.
         vocabulary: the words of the softmax.
+        counts: how often each occurred in the text of the training, int `[words]`, or None where nobody knows.
         steps: words that are read at once.
 
     Example:
@@ -34,9 +36,16 @@ class WordPredictor:
         >>> hidden, state = predictor.read(FORWARD, ["a"], state)
     """
 
-    def __init__(self, bilm: BiLM, kernel: np.ndarray, bias: np.ndarray, vocabulary: Sequence[str], steps: int = 512):
-        self.bilm, self.kernel, self.bias = bilm, kernel, bias
-        self.vocabulary = list(vocabulary)
+    def __init__(
+        self,
+        bilm: BiLM,
+        softmax: StoredSoftmax,
+        vocabulary: Sequence[str],
+        counts: np.ndarray | None = None,
+        steps: int = 512,
+    ):
+        self.bilm, self.softmax = bilm, softmax
+        self.vocabulary, self.counts = list(vocabulary), counts
         self.steps = steps
         self._vectors: dict[str, np.ndarray] = {}
         self._encode = compiled(bilm.token_encoder)
@@ -51,13 +60,13 @@ class WordPredictor:
         """
         stored = find_source(source)
         arrays, words, where = stored.arrays(), stored.vocabulary, stored.tree.place or ", ".join(stored.files)
-        if SOFTMAX[0] not in arrays:
+        softmax = softmax_of(arrays)
+        if not softmax:
             raise SourceError(f"{where}: brings no softmax; expected a language model, such as `telmo pretrain` writes")
-        kernel, bias = (arrays[key] for key in SOFTMAX)
         if not words:
-            raise SourceError(f"{where}: brings no vocabulary; expected the {len(bias):,} words of its softmax")
-        if len(words) != len(bias):
-            raise SourceError(f"{where}: {len(words):,} words in the vocabulary; the softmax has {len(bias):,}")
+            raise SourceError(f"{where}: brings no vocabulary; expected the {softmax.words:,} words of its softmax")
+        if len(words) != softmax.words:
+            raise SourceError(f"{where}: {len(words):,} words in the vocabulary; the softmax has {softmax.words:,}")
         missing = [mark for mark in (SENTENCE_BEGIN, SENTENCE_END, UNKNOWN) if mark not in words]
         if missing:
             raise SourceError(
@@ -65,7 +74,7 @@ class WordPredictor:
             )
         bilm = BiLM(stored.options, stored.spelling)
         fill(bilm, arrays)
-        return cls(bilm, kernel, bias, words)
+        return cls(bilm, softmax, words, stored.counts)
 
     def read(self, direction: int, words: Sequence[str], state: State | None = None) -> tuple[np.ndarray, State]:
         """Read words, of which the frame words are the caller's to give.
@@ -90,14 +99,12 @@ class WordPredictor:
         return np.concatenate(outputs if direction == FORWARD else outputs[::-1]), state
 
     def logits(self, hidden: np.ndarray) -> np.ndarray:
-        """The scores `[..., words]` before the softmax; hidden `[..., projection]` as `read` gives it."""
-        return hidden @ self.kernel.T + self.bias
+        """Scores `[..., words]` of which the softmax is the distribution; hidden `[..., projection]` as of `read`."""
+        return self.softmax.logits(hidden)
 
     def log_probabilities(self, hidden: np.ndarray) -> np.ndarray:
-        """The logarithms `[..., words]` of the softmax, in nats, float64."""
-        logits = self.logits(hidden).astype(np.float64)
-        logits -= logits.max(axis=-1, keepdims=True)
-        return logits - np.log(np.exp(logits).sum(axis=-1, keepdims=True))
+        """The logarithms `[..., words]` of the distribution, in nats, float64."""
+        return self.softmax.log_probabilities(hidden)
 
     def _vectors_of(self, words: Sequence[str], most: int = 100_000) -> np.ndarray:
         """Token vectors `[words, projection]`; each word is encoded once, as long as there are not too many."""

@@ -303,7 +303,7 @@ def fill(
     text: Annotated[str, typer.Argument(metavar="TEXT", help="A sentence in which ___ stands for a word.")],
     top: Annotated[int, typer.Option(help="How many words.", min=1)] = 10,
     prior: Annotated[
-        float, typer.Option(help="Make frequent words less probable: 1 divides by Zipf's law, 0 does not.", min=0)
+        float, typer.Option(help="Make frequent words less probable: 1 divides by their frequency, 0 does not.", min=0)
     ] = 0.0,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a word.")] = False,
     tokenizer: Tokenizer = None,

@@ -5,8 +5,9 @@ from typing import Any
 from embeddings.archive import Folder, Tar, Tree, Zip
 from embeddings.source import bilm_in, find_bilm, source_tree, stored_pair
 from embeddings.stored import StoredBiLM
+from embeddings.stored_softmax import StoredAdaptiveSoftmax, softmax_of
 from embeddings.text_embedding import StoredTextEmbedding
-from embeddings.weights import MIX, SOFTMAX, Arrays, parameters
+from embeddings.weights import MIX, Arrays, parameters
 from models.allennlp import archive_in
 from models.description import DESCRIPTION, read_description
 
@@ -62,12 +63,20 @@ def _bilm(stored: StoredBiLM) -> dict[str, Any]:
         + (f" projected to {options.projection:,}" if options.projects_state else ""),
         "vectors": f"{options.layers + 1} layers of {options.dim:,} numbers a word",
         "parameters": parameters(options),
-        "softmax": f"over {len(arrays[SOFTMAX[1]]):,} words" if SOFTMAX[1] in arrays else None,
+        "softmax": _softmax(arrays),
         "mix": _mix(arrays) if MIX[0] in arrays else None,
         "vocabulary": {"words": len(words), "first": list(words[:8])} if words else None,
         "options": options.to_json(),
         "checksum": stored.checksum(),
     }
+
+
+def _softmax(arrays: Arrays) -> str | None:
+    softmax = softmax_of(arrays)
+    if isinstance(softmax, StoredAdaptiveSoftmax):
+        cutoffs = ", ".join(f"{first:,}" for first in softmax.cutoffs)
+        return f"adaptive, over {softmax.words:,} words, in clusters from {cutoffs} on"
+    return f"over {softmax.words:,} words" if softmax else None
 
 
 def _mix(arrays: Arrays) -> dict[str, Any]:

@@ -53,20 +53,34 @@ def tiny_bilm_folder(tiny_options, tmp_path_factory):
     return folder
 
 
-@pytest.fixture(scope="session")
-def language_model_folder(tiny_options, tmp_path_factory):
-    """A random biLM with a random softmax over nine words, on disk."""
+def write_language_model(folder, options, softmax):
+    """A random biLM with a random softmax over nine words."""
     from embeddings.published import write_published
-    from embeddings.weights import SOFTMAX, weight_shapes
+    from embeddings.weights import weight_shapes
 
     random = np.random.default_rng(6)
     # Larger than fresh weights are, so that each word changes what is expected.
-    shapes = [*weight_shapes(tiny_options), *zip(SOFTMAX, ((9, 4), (9,)), strict=True)]
-    arrays = {key: random.normal(size=shape).astype("f4") for key, shape in shapes}
-    folder = tmp_path_factory.mktemp("language_model")
-    words = ["<S>", "</S>", "<UNK>", "the", "cat", "sat", "on", "mat", "."]
-    write_published(folder, tiny_options, arrays, words)
+    shapes = dict(weight_shapes(options)) | softmax
+    arrays = {key: random.normal(size=shape).astype("f4") for key, shape in shapes.items()}
+    write_published(folder, options, arrays, ["<S>", "</S>", "<UNK>", "the", "cat", "sat", "on", "mat", "."])
     return folder
+
+
+@pytest.fixture(scope="session")
+def language_model_folder(tiny_options, tmp_path_factory):
+    """A random biLM with a random softmax over nine words, on disk."""
+    softmax = {"softmax/W": (9, 4), "softmax/b": (9,)}
+    return write_language_model(tmp_path_factory.mktemp("language_model"), tiny_options, softmax)
+
+
+@pytest.fixture
+def adaptive_folder(tiny_options, tmp_path):
+    """A random biLM with a random adaptive softmax over nine words, of the cutoffs 4 and 6, on disk."""
+    softmax = {"head/W": (6, 4), "head/b": (6,), "tail_0/W_proj": (2, 4), "tail_0/W": (2, 2), "tail_0/b": (2,)}
+    softmax |= {"tail_1/W_proj": (1, 4), "tail_1/W": (3, 1), "tail_1/b": (3,)}
+    folder = tmp_path / "adaptive"
+    folder.mkdir()
+    return write_language_model(folder, tiny_options, {f"adaptive_softmax/{k}": x for k, x in softmax.items()})
 
 
 @pytest.fixture(scope="session")

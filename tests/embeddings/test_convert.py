@@ -12,14 +12,16 @@ from embeddings.errors import OutputError, SourceError
 from embeddings.published import write_published
 from embeddings.source import find_source
 from embeddings.spelling import spelling_of
-from embeddings.weights import EXTRAS, SOFTMAX, arrays_of
+from embeddings.weights import SOFTMAX, arrays_of, weight_shapes
 
 FORMS = get_args(Form)
 VOCABULARY = ["<S>", "</S>", "<UNK>", "the", "naïve", "\u2028"]
 
 
 def weights(source):
-    return {key: array for key, array in find_source(source).arrays().items() if key not in EXTRAS}
+    stored = find_source(source)
+    arrays = stored.arrays()
+    return {key: arrays[key] for key, _ in weight_shapes(stored.options)}
 
 
 def assert_same_biLM(one, other):
@@ -59,6 +61,20 @@ def test_vocabulary_and_softmax_travel(tiny_options, tmp_path, form, random):
     found = find_source(target(tmp_path, form))
     assert found.vocabulary == tuple(word.strip() for word in VOCABULARY)
     np.testing.assert_array_equal(found.arrays()[SOFTMAX[0]], softmax[SOFTMAX[0]])
+    assert found.counts is None
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_an_adaptive_softmax_and_the_counts_travel_or_stay_behind(adaptive_folder, tmp_path, form):
+    (adaptive_folder / "vocabulary.counts.txt").write_text("".join(f"{k}\n" for k in range(9)))
+    convert_bilm(adaptive_folder, target(tmp_path, form), form)
+    found, expected = find_source(target(tmp_path, form)), find_source(adaptive_folder).arrays()
+    adaptive = {key for key in expected if key.startswith("adaptive_softmax/")}
+    arrays = found.arrays()
+    assert adaptive & arrays.keys() == (set() if form == "saved-model" else adaptive) and len(adaptive) == 8
+    for key in adaptive & arrays.keys():
+        np.testing.assert_array_equal(arrays[key], expected[key])
+    assert found.counts is None if form == "saved-model" else found.counts.tolist() == list(range(9))
 
 
 def test_a_biLM_over_words_keeps_its_words(tiny_options, tmp_path):

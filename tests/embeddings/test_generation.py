@@ -30,7 +30,7 @@ def reference(predictor, folder, stream):
     options = json.loads((folder / "options.json").read_text())
     # The reference frames what it gets.
     top = numpy_bilm.layers(stream[1:], folder / "weights.hdf5", options)[-1]
-    return top[:, : options["lstm"]["projection_dim"]] @ predictor.kernel.T + predictor.bias
+    return top[:, : options["lstm"]["projection_dim"]] @ predictor.softmax.kernel.T + predictor.softmax.bias
 
 
 class Recorder(Sampler):
@@ -67,7 +67,7 @@ def test_each_step_expects_what_the_whole_text_does(predictor, language_model_fo
 @pytest.mark.parametrize("direction", [FORWARD, BACKWARD])
 def test_a_text_read_in_pieces_is_the_text_read_at_once(predictor, direction):
     whole, _ = predictor.read(direction, STREAM)
-    pieces = WordPredictor(predictor.bilm, predictor.kernel, predictor.bias, predictor.vocabulary, steps=3)
+    pieces = WordPredictor(predictor.bilm, predictor.softmax, predictor.vocabulary, steps=3)
     np.testing.assert_allclose(pieces.read(direction, STREAM)[0], whole, atol=1e-6)
     order = (STREAM[:2], STREAM[2:]) if direction == FORWARD else (STREAM[2:], STREAM[:2])
     first, state = predictor.read(direction, order[0])

@@ -127,8 +127,68 @@ def test_a_softmax_larger_than_can_be_read_is_refused(folder):
     with h5py.File(folder / "weights.hdf5", "a") as file:
         file.create_dataset("softmax/W", (2**40, 4), "f4", chunks=(64, 4))
         file["softmax/b"] = np.zeros(3, np.float32)
-    with pytest.raises(SourceError, match="key 'softmax/W' declares the shape"):
+    with pytest.raises(SourceError, match=r"key 'softmax/W' has shape \[1099511627776, 4\]; .* \[3, 4\]"):
         find_source(folder).arrays()
+    with h5py.File(folder / "weights.hdf5", "a") as file:
+        del file["softmax/b"]
+        file.create_dataset("softmax/b", (2**40,), "f4", chunks=(64,))
+    with pytest.raises(SourceError, match=r"weights\.hdf5: a softmax of 5,497,558,138,880 numbers; more than can be"):
+        find_source(folder).arrays()
+
+
+TAIL = "adaptive_softmax/tail_1"
+ADAPTIVE_DAMAGES = {
+    "no tail": ({f"{TAIL}/W": None}, "key 'adaptive_softmax/tail_1/W' is missing"),
+    "no biases": ({f"{TAIL}/b": None}, "key 'adaptive_softmax/tail_1/b' is missing"),
+    "no clusters": (
+        {"adaptive_softmax/tail_0/W_proj": None, f"{TAIL}/W_proj": None},
+        "key 'adaptive_softmax/tail_0/W_proj' is missing",
+    ),
+    "a head of clusters alone": (
+        {"adaptive_softmax/head/W": np.zeros((2, 4)), "adaptive_softmax/head/b": np.zeros(2)},
+        r"key 'adaptive_softmax/head/b' has shape \[2\]; the options ask for \[3\]",
+    ),
+    "no word in a cluster": (
+        {f"{TAIL}/W": np.zeros((0, 1)), f"{TAIL}/b": np.zeros(0)},
+        r"key 'adaptive_softmax/tail_1/b' has shape \[0\]",
+    ),
+    "another width": (
+        {f"{TAIL}/W_proj": np.zeros((1, 5))},
+        r"W_proj' has shape \[1, 5\]; the options ask for \[1, 4\]",
+    ),
+    "a matrix of biases": ({f"{TAIL}/b": np.zeros((3, 1))}, r"key 'adaptive_softmax/tail_1/b' has shape \[3, 1\]"),
+    "a number": ({f"{TAIL}/W_proj": np.float32(1)}, r"key 'adaptive_softmax/tail_1/W_proj' has shape \[\]"),
+    "nothing": ({f"{TAIL}/W_proj": h5py.Empty("f4")}, "key 'adaptive_softmax/tail_1/W_proj' cannot be read"),
+    "whole numbers": ({f"{TAIL}/W": np.zeros((3, 1), int)}, "key 'adaptive_softmax/tail_1/W' holds int64"),
+    "no numbers": ({f"{TAIL}/b": np.full(3, np.nan)}, "key 'adaptive_softmax/tail_1/b' holds infinities"),
+    "link": ({f"{TAIL}/W": h5py.SoftLink("/softmax")}, "key 'adaptive_softmax/tail_1/W' is a link"),
+    "external link": ({f"{TAIL}/W_proj": h5py.ExternalLink("x", "/x")}, "'adaptive_softmax/tail_1/W_proj' is a link"),
+}
+
+
+@pytest.mark.parametrize(("changes", "message"), ADAPTIVE_DAMAGES.values(), ids=ADAPTIVE_DAMAGES)
+def test_a_hostile_adaptive_softmax_is_refused_by_the_key(adaptive_folder, changes, message):
+    with h5py.File(adaptive_folder / "weights.hdf5", "a") as file:
+        for key, value in changes.items():
+            del file[key]
+            if value is not None:
+                file[key] = value
+    with pytest.raises(SourceError, match=message) as caught:
+        find_source(adaptive_folder).arrays()
+    assert str(caught.value).startswith(str(adaptive_folder / "weights.hdf5"))
+
+
+def test_clusters_larger_than_can_be_read_are_refused(adaptive_folder):
+    """Each could be, but not all together."""
+    with h5py.File(adaptive_folder / "weights.hdf5", "a") as file:
+        for k in range(2, 12):
+            place = f"adaptive_softmax/tail_{k}"
+            file[f"{place}/W_proj"] = np.zeros((1, 4))
+            for key, shape in ((f"{place}/W", (2**28, 1)), (f"{place}/b", (2**28,))):
+                file.create_dataset(key, shape, "f4", chunks=True, compression="gzip")
+                file[key][:1] = 1
+    with pytest.raises(SourceError, match=r"a softmax of 5,368,709,\d{3} numbers; more than can be read"):
+        find_source(adaptive_folder).arrays()
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float64, ">f4", ">f8"])

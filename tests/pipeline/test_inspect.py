@@ -26,6 +26,16 @@ def test_a_biLM_is_shown_with_all_that_makes_it(shared):
     json.dumps(found)
 
 
+def test_the_kind_of_softmax_is_named(tiny_bilm_folder, language_model_folder, adaptive_folder):
+    found = [inspect_stage(str(folder)) for folder in (tiny_bilm_folder, language_model_folder, adaptive_folder)]
+    assert [one["softmax"] for one in found] == [
+        None,
+        "over 9 words",
+        "adaptive, over 9 words, in clusters from 4, 6 on",
+    ]
+    assert found[2]["vocabulary"]["words"] == 9 and found[2]["parameters"] == found[1]["parameters"]
+
+
 def test_the_container_is_named(tiny_bilm_folder, tmp_path):
     convert_bilm(tiny_bilm_folder, tmp_path / "bilm.zip", "zip")
     found = inspect_stage(str(tmp_path / "bilm.zip"))

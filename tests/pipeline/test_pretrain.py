@@ -1,16 +1,30 @@
 """The stage `pretrain`: a run that breaks off anywhere goes on as if it had not."""
 
+import json
 import random
 
 import h5py
 import numpy as np
 import pytest
 import yaml
+from reference import numpy_bilm
+from reference.numpy_softmax import adaptive_log_probability
 
+from embeddings.adaptation import continued
+from embeddings.adaptive_softmax import AdaptiveSoftmax
 from embeddings.errors import ConfigError, InputError, SourceError, TrainingError
+from embeddings.samplers import Sampler
+from embeddings.settings import PretrainingSettings
 from embeddings.source import find_source, load_bilm
+from embeddings.spelling import Bytes
+from embeddings.stored_softmax import softmax_of
 from embeddings.training_checkpoint import checkpoints_in
+from embeddings.vocabulary import Vocabulary
+from embeddings.windows import windows
+from embeddings.word_predictor import FORWARD, WordPredictor
 from pipeline.config import PretrainConfig, read_config
+from pipeline.fill import fill_stage
+from pipeline.generate import generate_stage
 from pipeline.pretrain import by_layer, checkpoints_of, pretrain_stage
 
 CONFIG = {
@@ -23,16 +37,31 @@ CONFIG = {
 }
 
 
-@pytest.fixture
-def work(tmp_path, monkeypatch):
-    """A folder to work in, with a text in two files."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
+ADAPTIVE = {"objective": "adaptive", "cutoffs": [5, 12], "div_value": 2.0}
+
+
+def prepare(folder, monkeypatch):
+    """Make a folder one to work in, with a text in two files."""
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder}/mlflow.db")
     draw = random.Random(1)
     for name in ("train-1", "train-2", "validation"):
         sentences = [" ".join(f"w{draw.randrange(20)}" for _ in range(draw.randrange(1, 9))) for _ in range(60)]
-        (tmp_path / f"{name}.txt").write_text("\n".join(sentences) + "\n")
-    return tmp_path
+        (folder / f"{name}.txt").write_text("\n".join(sentences) + "\n")
+    return folder
+
+
+@pytest.fixture
+def work(tmp_path, monkeypatch):
+    return prepare(tmp_path, monkeypatch)
+
+
+@pytest.fixture(scope="module")
+def adaptive(tmp_path_factory):
+    """The folder of a biLM that was trained with an adaptive softmax, beside its texts, and the scores."""
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        folder = prepare(tmp_path_factory.mktemp("adaptive"), monkeypatch)
+        return folder / "bilm", pretrain_stage(config_of(folder, training=ADAPTIVE))
 
 
 def config_of(work, **changes):
@@ -186,6 +215,83 @@ def test_a_published_bilm_is_trained_further_with_its_softmax(work):
     assert scores["forward_perplexity"] < 3
 
 
+def test_the_perplexity_of_an_adaptive_softmax_is_that_of_its_equation(adaptive):
+    """The top layer and P(cluster) P(word | cluster) in NumPy, from the written file."""
+    folder, scores = adaptive
+    words, arrays = find_source(folder).vocabulary, weights_of(folder)
+    options = json.loads((folder / "options.json").read_text())
+    sentences = [line.split() for line in (folder.parent / "validation.txt").read_text().splitlines()]
+    batches = windows(sentences, Vocabulary(words), 4, 5, Bytes(50, 3))
+    losses = []
+    for row in np.concatenate([batch["forward_next"] for batch in batches], axis=1):
+        text = [words[number] for number in row[:-1]]
+        top = numpy_bilm.framed_layers(text, folder / "weights.hdf5", options)[-1, :-1, :4]
+        losses += [-adaptive_log_probability(h, n, arrays, (5, 12), len(words)) for h, n in zip(top, row, strict=True)]
+    assert scores["forward_perplexity"] == pytest.approx(np.exp(np.mean(losses)), rel=1e-4)
+
+
+def test_a_killed_run_with_an_adaptive_softmax_goes_on_to_the_same_weights(work, adaptive):
+    reports = iter(range(3))
+
+    def report(progress):
+        if next(reports, None) == 2:
+            raise Killed
+
+    with pytest.raises(Killed):
+        pretrain_stage(config_of(work, training=ADAPTIVE), report)
+    assert len(checkpoints_in(checkpoints_of(work / "bilm"))) == 2
+    assert pretrain_stage(config_of(work, training=ADAPTIVE)) == adaptive[1]
+    expected = weights_of(adaptive[0])
+    for key, array in weights_of(work / "bilm").items():
+        np.testing.assert_array_equal(array, expected[key])
+
+
+def test_a_folder_with_an_adaptive_softmax_generates_and_fills(adaptive):
+    folder, scores = adaptive
+    predictor = WordPredictor.load(folder)
+    hidden, _ = predictor.read(FORWARD, ["<S>", "w1", "w2"])
+    np.testing.assert_allclose(np.exp(predictor.log_probabilities(hidden)).sum(axis=-1), 1)
+    assert predictor.counts.sum() == scores["words"]
+    text = "".join(generate_stage(str(folder), "w1 ", 20, Sampler(top_k=5, top_p=0.9, seed=1)))
+    assert set(text.split()) <= set(predictor.vocabulary) and len(text.split()) > 5
+    found = fill_stage(str(folder), "w1 ___ w2", prior=1.0)
+    assert len(found) == len(predictor.vocabulary) - 3 and sum(one.probability for one in found) == pytest.approx(1)
+
+
+@pytest.mark.parametrize("cutoffs", [[5, 23], [12, 5], [30]])
+def test_cutoffs_that_do_not_fit_the_vocabulary_are_refused(work, cutoffs):
+    with pytest.raises(ConfigError) as caught:
+        pretrain_stage(config_of(work, training=ADAPTIVE | {"cutoffs": cutoffs}))
+    assert str(caught.value) == f"training.cutoffs {cutoffs}; expected ascending numbers between 0 and 23"
+
+
+def test_cutoffs_are_for_the_adaptive_softmax(work):
+    with pytest.raises(ConfigError, match="cutoffs are for adaptive, found objective 'sampled'"):
+        config_of(work, training=ADAPTIVE | {"objective": "sampled"})
+
+
+def test_a_training_goes_on_from_an_adaptive_softmax(adaptive):
+    folder, _ = adaptive
+    stored, vocabulary = find_source(folder), Vocabulary.read(folder / "vocabulary.txt")
+
+    def softmax(vocabulary=vocabulary, **how):
+        return continued(stored, vocabulary, PretrainingSettings(**how)).objective.arrays()
+
+    same = softmax(**ADAPTIVE)
+    assert len(same) == 8
+    for key, array in same.items():
+        np.testing.assert_array_equal(array, stored.arrays()[key])
+    # Of the same shape, but of other words.
+    others = Vocabulary([*vocabulary.words[:-1], "newcomer"])
+    key = "adaptive_softmax/tail_1/W"
+    for anew in (softmax(others, **ADAPTIVE), softmax(**ADAPTIVE | {"cutoffs": (6, 12)})):
+        assert anew[key].shape == same[key].shape and not np.array_equal(anew[key], same[key])
+    kernel, bias = softmax().values()
+    expected = softmax_of(stored.arrays()).rows(np.arange(len(vocabulary)))
+    np.testing.assert_array_equal(kernel, expected[0])
+    np.testing.assert_array_equal(bias, expected[1])
+
+
 def test_a_source_without_a_softmax_gets_a_new_one(work, tiny_bilm_folder):
     values = CONFIG | {"output": "own", "train": "train-1.txt", "validation": "validation.txt"}
     values |= {"source": str(tiny_bilm_folder)}
@@ -211,3 +317,8 @@ def test_a_broken_checkpoint_is_refused_by_name(work):
 def test_norms_by_layer_are_those_of_their_variables():
     norms = {"forward/layer_0/kernel": 3.0, "forward/layer_0/loop/cell/recurrent_kernel": 4.0, "objective/bias": 2.0}
     assert by_layer(norms) == {"forward/layer_0": 5.0, "objective": 2.0}
+
+
+def test_the_clusters_of_an_adaptive_softmax_are_one_layer():
+    norms = {variable.path: 1.0 for variable in AdaptiveSoftmax(30, 4, (5, 12)).trainable_variables}
+    assert by_layer(norms) == {"objective": pytest.approx(8**0.5)}

@@ -56,6 +56,11 @@ def lstm(inputs, cell, options, state=None):
 def layers(words, weights, options, vocabulary=()):
     """The layers `[layers + 1, words, 2 * projection]` of a sentence, its frame included in the reading and left out
     of the result."""
+    return framed_layers(words, weights, options, vocabulary)[:, 1:-1]
+
+
+def framed_layers(words, weights, options, vocabulary=()):
+    """Likewise, the frame included in the result."""
     with h5py.File(weights) as file:
         framed = ["<S>", *words, "</S>"]
         if "char_cnn" in options:
@@ -74,4 +79,4 @@ def layers(words, weights, options, vocabulary=()):
                 below = outputs[direction]
                 outputs[direction] = lstm(below[order], cell, options)[order] + (below if skip else 0)
             result.append(np.concatenate(outputs[:directions], axis=1))
-    return np.array(result)[:, 1:-1]
+    return np.array(result)
