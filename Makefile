@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint torch lock clean
+.PHONY: demo test lint torch jax lock clean
 demo: $(VENV)/.installed
 	$(BIN)/telmo demo
 
@@ -19,6 +19,11 @@ lint: $(VENV)/.installed-dev
 # machine (CPU, CUDA) is for its index to say.
 torch: $(VENV)/.installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check torch==2.13.0
+
+# JAX, the other backend: KERAS_BACKEND=jax. All that it needs is there with TensorFlow, as pinned; for NVIDIA GPUs it is
+# jax[cuda13].
+jax: $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check jax==0.10.2
 
 $(VENV)/.installed: requirements.txt pyproject.toml
 	$(PYTHON) -m venv $(VENV)

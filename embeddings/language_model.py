@@ -89,7 +89,7 @@ class LanguageModel(keras.Model):
     def reset_state(self) -> None:
         """Let every row begin a new text."""
         for variable in self._carried_variables():
-            variable.assign(ops.zeros_like(variable))
+            variable.assign(ops.zeros(variable.shape))
 
     @contextmanager
     def aside(self) -> Iterator[None]:

@@ -8,6 +8,7 @@ import numpy as np
 from keras import ops
 
 from embeddings.compiled import compiled
+from embeddings.data_parallel import devices_in_use, shared_out
 from embeddings.language_model import LanguageModel
 
 Window = dict[str, np.ndarray]
@@ -27,7 +28,7 @@ def training_step(model: LanguageModel, optimizer: Any) -> Callable[[Window], fl
     if keras.backend.backend() != "tensorflow":
         model.compile(optimizer=optimizer)
         optimizer.build(variables)
-        return lambda window: float(model.train_on_batch(of_few_shapes(window)))
+        return lambda window: float(model.train_on_batch(of_few_shapes(window, model.bilm.spelling.width)))
     import tensorflow as tf
 
     optimizer.build(variables)
@@ -45,19 +46,30 @@ def training_step(model: LanguageModel, optimizer: Any) -> Callable[[Window], fl
 def window_losses(model: LanguageModel) -> Callable[[Window], np.ndarray]:
     """What gives the negative log-likelihoods of a window's words, in nats, `[directions, batch, time]`."""
     if keras.backend.backend() != "tensorflow":
-        return lambda window: model.predict_on_batch(of_few_shapes(window))
+        return lambda window: model.predict_on_batch(shared_out(of_few_shapes(window, model.bilm.spelling.width)))
     losses = compiled(model)
     return lambda window: ops.convert_to_numpy(losses(window))
 
 
-def of_few_shapes(window: Window) -> Window:
-    """The window with as many distinct words and characters of a word as a power of two, or half as many again, the
-    rest padding: JAX compiles anew for every shape."""
+def of_few_shapes(window: Window, width: int) -> Window:
+    """The window with rows of `words` that nothing asks for and with more padding of the words, so that windows have
+    few shapes: JAX compiles anew for every one.
+
+    Args:
+        window: what `LanguageModel` takes.
+        width: the most numbers that a word can have.
+
+    Returns:
+        The number of words is a power of two or half as many again, and a multiple of the number of devices; that of
+        their numbers likewise, up to `width`.
+    """
     words = window["words"]
-    rows, width = map(_rounded, words.shape)
-    return window | {"words": np.pad(words, ((0, rows - len(words)), (0, width - words.shape[1])))}
+    rows, devices = _rounded(words.shape[0]), devices_in_use()
+    more = -(-rows // devices) * devices - words.shape[0], min(_rounded(words.shape[1]), width) - words.shape[1]
+    # Words that are not of full width end in padding, each of them: `Spelling.trim`.
+    return window | {"words": np.pad(words, [(0, size) for size in more], mode="edge")}
 
 
 def _rounded(size: int) -> int:
-    power = 1 << max(0, size - 1).bit_length()
+    power = 1 << (size - 1).bit_length()
     return 3 * power // 4 if size <= 3 * power // 4 else power

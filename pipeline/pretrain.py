@@ -8,6 +8,7 @@ from typing import Any
 
 from embeddings.adaptation import continued
 from embeddings.atomic import atomic_folder, check_folder
+from embeddings.data_parallel import data_parallel
 from embeddings.errors import ConfigError, InputError, TrainingError
 from embeddings.language_model import DIRECTIONS, LanguageModel
 from embeddings.pretraining import Meter, Pretraining, Progress, Step, new_model, perplexity
@@ -60,11 +61,17 @@ def pretrain_stage(
 
     Raises:
         InputError: a text cannot be read, or is too short.
-        ConfigError: the checkpoint is one of a training with other settings.
+        ConfigError: the checkpoint is one of a training with other settings, or the batch cannot be shared out among
+            the devices.
         TrainingError: the training cannot go on.
         OutputError: the folder or the tracking store cannot be written.
     """
     check_folder(config.output, FILES)
+    with data_parallel(config.training.batch_size):
+        return _pretrain(config, report)
+
+
+def _pretrain(config: PretrainConfig, report: Callable[[Progress], None]) -> dict[str, float]:
     folder = checkpoints_of(config.output)
     settings = config.training
     newest = next(reversed(checkpoints_in(folder)), None)

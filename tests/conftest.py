@@ -1,5 +1,8 @@
 import logging
 import os
+import subprocess
+import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +27,32 @@ def shared():
     if not folder.is_dir():
         pytest.skip("no ../shared on this machine")
     return folder
+
+
+@pytest.fixture(scope="session")
+def on_jax(house, tmp_path_factory):
+    """Runs Python code on JAX with two devices, in a process that finds no TensorFlow, and gives what it prints."""
+    if not find_spec("jax"):
+        pytest.skip("no JAX on this machine")
+    home = tmp_path_factory.mktemp("jax")
+    environment = {
+        "KERAS_BACKEND": "jax",
+        # What is compiled here runs for milliseconds.
+        "XLA_FLAGS": "--xla_force_host_platform_device_count=2 --xla_backend_optimization_level=0",
+        "JAX_COMPILATION_CACHE_DIR": str(home),
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+        "HOME": str(home),
+        "PATH": "",
+    }
+
+    def run(code, cwd, path=(), **more):
+        command = [sys.executable, "-c", f"import sys; sys.modules['tensorflow'] = None\n{code}"]
+        found = environment | {"PYTHONPATH": os.pathsep.join(map(str, [house, *path]))} | more
+        done = subprocess.run(command, cwd=cwd, env=found, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    return run
 
 
 @pytest.fixture

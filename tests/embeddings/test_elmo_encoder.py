@@ -1,6 +1,3 @@
-import os
-import subprocess
-import sys
 from itertools import islice
 
 import keras
@@ -147,17 +144,14 @@ def test_an_epoch_of_fine_tuning_lowers_the_loss(module, shared):
 
 
 @pytest.mark.skipif(keras.backend.backend() == "jax", reason="this is the backend already")
-def test_the_layer_is_the_same_on_jax(encoder, tiny_bilm_folder, house, tmp_path):
-    pytest.importorskip("jax")
+def test_the_layer_is_the_same_on_jax(encoder, tiny_bilm_folder, on_jax, tmp_path):
     code = f"""
 import numpy as np
 from embeddings import load_elmo
 encoder = load_elmo({str(tiny_bilm_folder)!r})
 np.savez("jax.npz", **encoder.outputs(encoder.ids({SENTENCES!r})))
 """
-    path = os.pathsep.join([str(house), os.environ.get("PYTHONPATH", "")])
-    environment = {"KERAS_BACKEND": "jax", "PATH": "", "PYTHONPATH": path, "HOME": str(tmp_path)}
-    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=environment, check=True)
+    on_jax(code, tmp_path)
     found = np.load(tmp_path / "jax.npz")
     for name, value in encoder.outputs(encoder.ids(SENTENCES)).items():
         np.testing.assert_allclose(found[name], value, atol=1e-5, err_msg=name)

@@ -1,0 +1,35 @@
+import numpy as np
+import pytest
+
+from embeddings.options import BiLMOptions
+from embeddings.pretraining import new_model
+from embeddings.settings import PretrainingSettings
+from embeddings.training_step import of_few_shapes
+from embeddings.vocabulary import Vocabulary
+from embeddings.windows import windows
+
+LONGEST = "w" * 12
+SENTENCES = [["w1", "w2", "w3"], [LONGEST[:5], "w1"], ["w2", LONGEST], ["w4"]] * 9
+VOCABULARY = Vocabulary.build(SENTENCES, 20)
+
+
+CHARACTERS = BiLMOptions(
+    projection=4, cells=6, layers=1, filters=((1, 3), (3, 4)), character_dim=4, highways=0, max_characters=14
+)
+WORDS = BiLMOptions(projection=4, cells=6, layers=1, inputs="words", words=3, word_dim=4)
+
+
+@pytest.mark.parametrize("options", [CHARACTERS, WORDS], ids=["characters", "words"])
+def test_more_padding_does_not_change_the_losses(options):
+    model = new_model(options, VOCABULARY, PretrainingSettings(batch_size=2, steps=3))
+    shapes, padded = set(), set()
+    for window in windows(SENTENCES, VOCABULARY, 2, 3, model.bilm.spelling):
+        more = of_few_shapes(window, model.bilm.spelling.width)
+        shapes.add(window["words"].shape)
+        padded.add(more["words"].shape)
+        model.reset_state()
+        expected = np.array(model(window))
+        model.reset_state()
+        np.testing.assert_allclose(model(more), expected, atol=1e-6)
+    assert len(padded) < len(shapes)
+    assert padded <= {(rows, width) for rows in (1, 2, 3, 4, 6, 8, 12) for width in (1, 6, 8, 12, 14)}
