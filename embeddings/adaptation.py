@@ -5,7 +5,7 @@ import numpy as np
 
 from embeddings.bilm import BiLM
 from embeddings.language_model import LanguageModel
-from embeddings.pretraining import new_objective
+from embeddings.pretraining import new_objective, precision_of
 from embeddings.settings import PretrainingSettings
 from embeddings.softmax import Objective, Softmax
 from embeddings.spelling import UNKNOWN
@@ -32,11 +32,11 @@ def continued(stored: StoredBiLM, vocabulary: Vocabulary, settings: PretrainingS
     """
     keras.utils.set_random_seed(settings.seed)
     arrays = stored.arrays()
-    bilm = BiLM(stored.options, stored.spelling)
+    with precision_of(settings):
+        bilm = BiLM(stored.options, stored.spelling)
+        objective = new_objective(settings, vocabulary, bilm.options)
+        model = LanguageModel(bilm, objective, settings.batch_size, settings.dropout)
     fill(bilm, arrays)
-    model = LanguageModel(
-        bilm, new_objective(settings, vocabulary, bilm.options), settings.batch_size, settings.dropout
-    )
     if isinstance(model.objective, Softmax):
         rows = softmax_rows(arrays, stored.vocabulary, vocabulary)
     else:

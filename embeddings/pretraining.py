@@ -3,6 +3,7 @@
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -229,8 +230,20 @@ def new_model(options: BiLMOptions, vocabulary: Vocabulary, settings: Pretrainin
     if options.inputs == "words":
         options = replace(options, words=len(vocabulary))
     spelling = spelling_of(options, vocabulary.words if options.inputs == "words" else ())
-    bilm = BiLM(options, spelling, _INITIALIZERS[settings.initializer](), settings.forget_bias)
-    return LanguageModel(bilm, new_objective(settings, vocabulary, options), settings.batch_size, settings.dropout)
+    with precision_of(settings):
+        bilm = BiLM(options, spelling, _INITIALIZERS[settings.initializer](), settings.forget_bias)
+        return LanguageModel(bilm, new_objective(settings, vocabulary, options), settings.batch_size, settings.dropout)
+
+
+@contextmanager
+def precision_of(settings: PretrainingSettings) -> Iterator[None]:
+    """Layers that are built in this block compute in the precision of the settings."""
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("mixed_bfloat16" if settings.precision == "bfloat16" else "float32")
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
 
 
 # bilm-tf's own: uniform within 0.1.

@@ -18,7 +18,7 @@ class PretrainingSettings:
         backpropagation: `truncated`, through a window of the text, whose state is carried to the next; or through each
             `sentence`, which begins with a state of zeros.
         steps: words of a window, or the most of a sentence, its frame included; what is longer is cut into pieces.
-        optimizer: `adam`, `adagrad` (as bilm-tf, whose accumulators begin at 1) or `sgd`.
+        optimizer: `adam`, `adagrad` (as bilm-tf) or `sgd`.
         momentum: of SGD.
         learning_rate: at its highest.
         schedule: how the rate falls after the warm-up: along a `cosine` or in a `linear` way to a twentieth,
@@ -33,6 +33,8 @@ class PretrainingSettings:
         samples: words of a sample, for all positions of a batch.
         cutoffs: the first word of each cluster, by its number in the vocabulary; by default as `default_cutoffs`.
         div_value: by how much each cluster's rows are narrower than those before.
+        precision: in which the layers compute: `float32`, or `bfloat16` with weights, optimizer and objective in
+            float32 (Micikevicius et al. 2018, "Mixed precision training").
         dropout: share of the token vectors' and of the top layer's units that is left out.
         initializer: of the weights of the recurrent layers.
         forget_bias: of a plain LSTM's forget gate, before training.
@@ -48,16 +50,17 @@ class PretrainingSettings:
     steps: Annotated[int, Field(ge=2)] = 20
     optimizer: Literal["adam", "adagrad", "sgd"] = "adam"
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    learning_rate: Positive = 4e-3
+    learning_rate: Positive = 2e-3
     schedule: Literal["cosine", "linear", "exponential", "inverse_sqrt", "constant"] = "cosine"
-    warm_up: Annotated[float, Field(ge=0, lt=1)] = 0.05
-    clip_norm: Positive | None = 1.0
+    warm_up: Annotated[float, Field(ge=0, lt=1)] = 0.1
+    clip_norm: Positive | None = 0.25
     clip_value: Positive | None = None
     accumulate: Count = 1
     objective: Literal["full", "sampled", "adaptive"] = "full"
     samples: Count = 8192
     cutoffs: tuple[Count, ...] | None = None
     div_value: Annotated[float, Field(ge=1, le=1000)] = 4.0
+    precision: Literal["float32", "bfloat16"] = "float32"
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.1
     initializer: Literal["glorot_uniform", "uniform", "orthogonal"] = "glorot_uniform"
     forget_bias: float = 1.0

@@ -83,3 +83,14 @@ def test_a_text_that_is_too_short_is_refused(tiny_options):
     model = LanguageModel(trained.bilm, trained.objective, 4)
     with pytest.raises(InputError, match="held-out text does not fill"):
         perplexity(model, VOCABULARY, [["w1"]], SETTINGS)
+
+
+def test_mixed_precision_learns_the_same_and_keeps_its_weights_in_float32(tiny_options):
+    options = dataclasses.replace(tiny_options, projection=8, cells=16)
+    single, expected = train(options, 60)
+    mixed, losses = train(options, 60, dataclasses.replace(SETTINGS, precision="bfloat16"))
+    assert {variable.dtype for variable in mixed.trainable_variables} == {"float32"}
+    assert mixed.bilm.token_encoder.compute_dtype == mixed.bilm.stacks[0].layers[0].compute_dtype == "bfloat16"
+    assert single.bilm.token_encoder.compute_dtype == "float32"
+    np.testing.assert_allclose(losses[:5], expected[:5], rtol=0.02)
+    assert losses[-1] < losses[0] / 2
