@@ -10,6 +10,7 @@ from pydantic import TypeAdapter, ValidationError
 from embeddings.errors import ModelError
 from embeddings.tokenizer import TokenizerName
 from models.options import HeadOptions, Task
+from models.seq2seq_options import Seq2seqOptions
 
 FORMAT = 1
 DESCRIPTION = "model.json"
@@ -23,21 +24,23 @@ class Description:
 
     Args:
         name: of the model.
-        task: classification or tagging.
-        labels: the label set, in the order of the head's output.
+        task: classification, tagging or seq2seq.
+        labels: the label set, in the order of the head's output; for seq2seq the target vocabulary.
         tokenizer: how raw text becomes words.
-        head: options of the head.
+        head: options of the head, for seq2seq `Seq2seqOptions`, else `HeadOptions`.
         metrics: what evaluation gave when the model was made.
         example: a text to try the model with.
+        target_tokenizer: for seq2seq, what the words of a translation are.
     """
 
     name: str
     task: Task
     labels: list[str]
     tokenizer: TokenizerName
-    head: HeadOptions
+    head: Any
     metrics: dict[str, float]
     example: str
+    target_tokenizer: TokenizerName = "spacy"
 
 
 def read_description(folder: Path) -> Description:
@@ -55,7 +58,8 @@ def read_description(folder: Path) -> Description:
         found = values.pop("format")
         if found != FORMAT:
             raise ModelError(f"{path}: format {found}; this version of Telmo reads format {FORMAT}")
-        return _checked(Description(**values | {"head": TypeAdapter(HeadOptions).validate_python(values["head"])}))
+        options = TypeAdapter(Seq2seqOptions if values["task"] == "seq2seq" else HeadOptions)
+        return _checked(Description(**values | {"head": options.validate_python(values["head"])}))
     except OSError:
         raise ModelError(f"{folder}: no {DESCRIPTION} in this folder; expected the folder of a trained model") from None
     except ValidationError as error:

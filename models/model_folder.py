@@ -28,11 +28,14 @@ from models.description import (
     read_description,
 )
 from models.features import Features
+from models.seq2seq import Seq2seq
 from models.training import Head, build_head
+
+AnyHead = Head | Seq2seq
 
 
 def save_model(
-    folder: Path, description: Description, head: Head, below: Stored | None, features: Features | None = None
+    folder: Path, description: Description, head: AnyHead, below: Stored | None, features: Features | None = None
 ) -> None:
     """Write a model folder; what stood there before is replaced when the new one is complete.
 
@@ -57,7 +60,7 @@ def save_model(
         (temporary / DESCRIPTION).write_text(text + "\n", "utf-8")
 
 
-def load_model(folder: Path) -> tuple[Description, Head, AnyEmbedder | None, Features]:
+def load_model(folder: Path) -> tuple[Description, AnyHead, AnyEmbedder | None, Features]:
     """Read a model folder. One with a text embedding holds a program, which this runs.
 
     Returns:
@@ -80,7 +83,8 @@ def load_model(folder: Path) -> tuple[Description, Head, AnyEmbedder | None, Fea
     shape = shape_of(embedder) if embedder else None
     rows = {name: feature.size for name, feature in features.parts.items()}
     try:
-        head = build_head(description.task, description.head, description.labels, shape, rows)
+        arguments = description.head, description.labels, shape, rows
+        head = Seq2seq(*arguments) if description.task == "seq2seq" else build_head(description.task, *arguments)
         head.load_weights(folder / HEAD_WEIGHTS)
     except (OSError, ValueError, KeyError) as error:
         raise ModelError(f"{folder / HEAD_WEIGHTS}: cannot be read ({str(error).splitlines()[0]})") from None

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from models.label_scheme import Scheme, marks_spans
 
-Task = Literal["classification", "tagging"]
+Task = Literal["classification", "tagging", "seq2seq"]
 
 Cell = Literal["none", "dense", "lstm", "gru"]
 """What an encoder is made of: recurrent cells, `dense` (ReLU, word by word), or nothing."""

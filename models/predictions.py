@@ -38,7 +38,34 @@ class Tagging:
     logits: list[dict[str, float]] | None = None
 
 
-Prediction = Classification | Tagging
+@dataclass(frozen=True)
+class Hypothesis:
+    """A translation, and its log probability in nats divided by the length normalisation of Wu et al. 2016."""
+
+    text: str
+    score: float
+
+
+@dataclass(frozen=True)
+class Attention:
+    """Where the decoder looked: for each target token, its end included, the weight of each source word."""
+
+    source: list[str]
+    target: list[str]
+    weights: list[list[float]]
+
+
+@dataclass(frozen=True)
+class Translation:
+    """The best translation, and the best ones with their scores, this one first; and the attention, if it was asked
+    for."""
+
+    text: str
+    hypotheses: list[Hypothesis]
+    attention: Attention | None = None
+
+
+Prediction = Classification | Tagging | Translation
 
 
 def to_json(prediction: Prediction) -> dict[str, Any]:

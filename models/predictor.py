@@ -1,6 +1,6 @@
 """A trained model, ready to answer. The command line, the REST server and MLflow's pyfunc all ask this one."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -13,9 +13,8 @@ from embeddings.tokenizer import Token, is_text, tokenize, tokens_of_words
 from models.description import Description
 from models.examples import mask_of, padded
 from models.features import Features
-from models.model_folder import load_model
+from models.model_folder import AnyHead, load_model
 from models.predictions import Classification, Prediction, Tagging, spans_of
-from models.training import Head
 
 Text = str | Sequence[str]
 """A raw text, or its words."""
@@ -35,22 +34,26 @@ class Predictor:
         'pandas'
     """
 
-    def __init__(self, description: Description, head: Head, embedder: AnyEmbedder | None, features: Features):
+    def __init__(self, description: Description, head: AnyHead, embedder: AnyEmbedder | None, features: Features):
         self.description = description
-        self._head = head
+        self._head: Any = head
         self._embedder = embedder
         self._features = features
         self._lock = Lock()
 
     @classmethod
     def load(cls, folder: str | Path) -> "Predictor":
-        """Read a model folder.
+        """Read a model folder; one of the task seq2seq gives a `Translator`.
 
         Raises:
             ModelError: the folder is no model.
             SourceError: its biLM cannot be read.
         """
-        return cls(*load_model(Path(folder)))
+        # It is a predictor itself.
+        from models.translator import Translator
+
+        loaded = load_model(Path(folder))
+        return (Translator if loaded[0].task == "seq2seq" else cls)(*loaded)
 
     def predict(self, texts: Sequence[Text], batch_size: int = 64, logits: bool = False) -> list[Prediction]:
         """Answer for each text.
@@ -66,14 +69,17 @@ class Predictor:
         Raises:
             InputError: a text has no words; the message names its position.
         """
+        return self._in_batches(texts, batch_size, lambda batch: self._predict_batch(batch, logits))
+
+    def _in_batches(self, texts: Sequence[Text], batch_size: int, answer: Callable[[list], list]) -> list:
+        """What `answer` gives for batches of texts and their tokens, in the order of the texts."""
         if isinstance(texts, str):
             raise InputError("expected a list of texts, found one text")
         read = [self._read(text, position) for position, text in enumerate(texts)]
         predictions: list = [None] * len(read)
         with self._lock:
             for batch in _batches([len(tokens) for _, tokens in read], batch_size):
-                answers = self._predict_batch([read[k] for k in batch], logits)
-                for k, prediction in zip(batch, answers, strict=True):
+                for k, prediction in zip(batch, answer([read[k] for k in batch]), strict=True):
                     predictions[k] = prediction
         return predictions
 
