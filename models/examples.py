@@ -17,20 +17,30 @@ class Examples:
 
     Args:
         sentences: the words of each text.
-        targets: a label for each text, or a tag for each word of each text.
-        places: where each text stands, for messages, such as `train.csv, line 7`.
+        targets: for classification a label for each text, or of multi-label texts a sorted tuple of labels, which may
+            be empty; for tagging a tag for each word of each text; for seq2seq the words of each target.
+        places: where each text stands, for messages, such as `train.csv line 7`.
+        pairs: the words of each second text, to classify pairs; else None.
+        references: for seq2seq the targets as they were written, which BLEU and chrF are measured against; else None.
     """
 
     sentences: Sequence[Sequence[str]]
     targets: Sequence[str] | Sequence[Sequence[str]]
     places: Sequence[str]
+    pairs: Sequence[Sequence[str]] | None = None
+    references: Sequence[str] | None = None
 
     def __len__(self) -> int:
         return len(self.sentences)
 
-    def label_set(self) -> list[str]:
-        """All labels, in the order of the alphabet, `O` first among tags."""
-        return sorted(set(flat_labels(self.targets)), key=lambda label: (label != "O", label))
+    @property
+    def is_multi_label(self) -> bool:
+        """Whether a text may have none, one or several labels."""
+        return isinstance(self.targets[0], tuple)
+
+    def label_set(self, more: Sequence[str] = ()) -> list[str]:
+        """All labels and some more, in the order of the alphabet, `O` first among tags."""
+        return sorted({*flat_labels(self.targets), *more}, key=lambda label: (label != "O", label))
 
     def in_scheme(self, labels: Sequence[str], scheme: Scheme | None = None) -> "Examples":
         """The same examples, with their tags in the scheme of a model if theirs is another.

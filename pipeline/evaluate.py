@@ -7,7 +7,9 @@ from models.metrics import flat_labels, score
 from models.predictions import Classification
 from models.predictor import Predictor
 from pipeline import plots
-from pipeline.readers import Format, data_file, read_examples
+from pipeline.config import Texts
+from pipeline.data import read_examples
+from pipeline.readers import Format
 
 
 def evaluate_stage(
@@ -34,7 +36,8 @@ def evaluate_stage(
     """
     predictor = Predictor.load(folder)
     description = predictor.description
-    examples = read_examples(data_file(data), description.task, text, label, description.tokenizer, encoding, format)
+    texts = Texts(text=text, label=label, encoding=encoding, format=format, tokenizer=description.tokenizer)
+    examples = read_examples(data, description.task, texts)
     if description.task == "tagging":
         examples = examples.in_scheme(description.labels, description.head.constraints)
     examples.numbered(description.labels)
