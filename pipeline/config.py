@@ -3,7 +3,7 @@
 import difflib
 import re
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
 from pydantic import (
@@ -23,8 +23,10 @@ from embeddings.options import BiLMOptions
 from embeddings.settings import PretrainingSettings
 from embeddings.tokenizer import TokenizerName
 from models.options import HeadOptions, Task, TrainingSettings, check_trainable
+from models.seq2seq_options import Seq2seqOptions, Seq2seqTraining
 from pipeline.data_hub import HUB, hub_parts
-from pipeline.docs_corpus import PREFIX, SPLITS
+from pipeline.docs_corpus import SPLITS
+from pipeline.embedded import PREFIXES
 from pipeline.readers import Format
 
 
@@ -33,7 +35,7 @@ class _Section(BaseModel):
 
 
 def _existing(name: str) -> str:
-    if not name.startswith(PREFIX) and not Path(name).is_file():
+    if not name.startswith(PREFIXES) and not Path(name).is_file():
         raise ValueError(f"no such file: {name}")
     return name
 
@@ -94,9 +96,9 @@ class PretrainConfig(_Section):
 
 
 Files = str | list[str] | dict[str, str]
-"""A data file, several, or one for each label: `{positive: a.txt, negative: b.txt}`. A name is a path, a part of the
-docs corpus (`docs:library/train`), or a data set of the hub (`hub:NAME[@REVISION]:[CONFIG:]SPLIT`, whose name may also
-be a folder that `datasets` wrote)."""
+"""A data file, several, or one for each label: `{positive: a.txt, negative: b.txt}`. A name is a path, data that Telmo
+makes (`docs:library/train`, `babel:dates-pt/train`), or a data set of the hub
+(`hub:NAME[@REVISION]:[CONFIG:]SPLIT`, whose name may also be a folder that `datasets` wrote)."""
 
 
 def _pattern(pattern: str) -> str:
@@ -236,7 +238,7 @@ def _named_files(files: Any, folder: Path | None) -> list[tuple[str | None, str]
     labelled = list(files.items()) if isinstance(files, dict) else [(None, name) for name in _listed(files)]
     if folder is None:
         return labelled
-    return [(label, name if name.startswith((PREFIX, HUB)) else str(folder / name)) for label, name in labelled]
+    return [(label, name if name.startswith((*PREFIXES, HUB)) else str(folder / name)) for label, name in labelled]
 
 
 def _listed(files: Any) -> list:
@@ -300,6 +302,28 @@ class TrainConfig(_Section):
         return self
 
 
+class Seq2seqConfig(TrainConfig):
+    """What `telmo train` does for the task seq2seq.
+
+    Args:
+        task: seq2seq.
+        embedding: the biLM, if `head.inputs` asks for ELMo.
+        head, training: of a translating model.
+    """
+
+    task: Literal["seq2seq"]
+    embedding: Embedding | None = None  # type: ignore[assignment]
+    head: Seq2seqOptions = Seq2seqOptions()  # type: ignore[assignment]
+    training: Seq2seqTraining = Seq2seqTraining()
+
+    @model_validator(mode="after")
+    def _trainable(self) -> "Seq2seqConfig":
+        if self.head.uses_bilm != bool(self.embedding):
+            found = "has 'elmo', which needs a" if self.head.uses_bilm else "has no 'elmo', which reads the"
+            raise ValueError(f"'head.inputs' {found} biLM in 'embedding'")
+        return self
+
+
 Config = TypeVar("Config", bound=_Section)
 
 
@@ -307,7 +331,7 @@ def read_config(kind: type[Config], path: Path, changes: list[str] | None = None
     """Read a YAML config.
 
     Args:
-        kind: `PretrainConfig` or `TrainConfig`.
+        kind: `PretrainConfig` or `TrainConfig`, which for the task seq2seq gives a `Seq2seqConfig`.
         path: the file.
         changes: `key=value` from the command line, such as `training.epochs=3`; the value is YAML.
 
@@ -333,6 +357,8 @@ def read_config(kind: type[Config], path: Path, changes: list[str] | None = None
         raise ConfigError(f"{path}: found {type(values).__name__}; expected keys and values")
     for change in changes or []:
         _change(values, change)
+    if issubclass(kind, TrainConfig) and values.get("task") == "seq2seq":
+        kind = Seq2seqConfig  # type: ignore[assignment]
     try:
         return kind.model_validate(values)
     except ValidationError as error:

@@ -10,7 +10,7 @@ from typing import Literal, NamedTuple
 from embeddings.errors import InputError
 from embeddings.tokenizer import TokenizerName, words
 from pipeline.compressed import open_binary, raw_lines, uncompressed_name
-from pipeline.docs_corpus import PREFIX, docs_file
+from pipeline.embedded import PREFIXES, embedded_file
 
 Format = Literal["text", "csv", "tsv", "jsonl", "conllu", "conll", "parquet"]
 SUFFIXES: dict[str, Format] = {
@@ -27,12 +27,12 @@ DETECT = "detect"
 
 
 def data_file(name: str) -> Path:
-    """The file that a config or a command names: a path, or a part of the docs corpus (`docs:...`).
+    """The file that a config or a command names: a path, or data that Telmo makes (`docs:...`, `babel:...`).
 
     Raises:
         InputError: there is no such file, or it is empty.
     """
-    path = docs_file(name) if name.startswith(PREFIX) else Path(name)
+    path = embedded_file(name) if name.startswith(PREFIXES) else Path(name)
     if not path.is_file():
         raise InputError(f"{name}: {'is a folder' if path.is_dir() else 'no such file'}; expected a data file")
     if path.stat().st_size == 0:
