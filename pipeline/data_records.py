@@ -84,7 +84,7 @@ def _text_rows(path: Path, format: Format, texts: Texts) -> Rows:
             continue
         match = pattern.fullmatch(line)
         if match is None:
-            raise InputError(f"{path} line {number}: found {_short(line)}; expected the pattern {texts.pattern}")
+            raise InputError(f"{path} line {number}: found {short(line)}; expected the pattern {texts.pattern}")
         yield number, {name: value for name, value in match.groupdict().items() if value is not None}
 
 
@@ -111,6 +111,8 @@ def _table_rows(path: Path, format: Format, texts: Texts) -> Rows:
         raise InputError(f"{path} line {reader.line_num + 1}: not {format} ({error})") from None
 
 
-def _short(line: str) -> str:
+def short(value: Any) -> str:
+    """A value for a message."""
     most = 40
-    return repr(line if len(line) <= most else line[:most] + "...")
+    shown = repr(value)
+    return shown if len(shown) <= most else shown[:most] + "..."

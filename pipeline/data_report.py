@@ -22,7 +22,8 @@ def report_of(task: Task, data_set: DataSet) -> dict[str, Any]:
         `splits`: for each its `files`, `sha256`, `examples`, `words`, the quantiles of the `lengths` in words (and of
         `target_lengths` for seq2seq), `repeated` examples whose text an earlier one of the split has, `contradicting`
         ones of these that have another label than the first, and `seen_in` other splits. `labels`: how often each
-        stands in each split, of texts or words, but for seq2seq. `files`: the SHA-256 of each.
+        stands in each split, of texts or words, but for seq2seq. `files`: the SHA-256 of each. `drawn`: how splits
+        were drawn, with the seed.
     """
     splits = {}
     texts = {split: _texts(examples) for split, examples in data_set.splits.items()}
@@ -41,7 +42,7 @@ def report_of(task: Task, data_set: DataSet) -> dict[str, Any]:
             "seen_in": _seen(texts, split),
         }
     labels = {} if data_set.splits["train"].references else _labels(data_set.splits)
-    return {"task": task, "splits": splits, "labels": labels, "files": data_set.files}
+    return {"task": task, "splits": splits, "labels": labels, "files": data_set.files, "drawn": data_set.drawn}
 
 
 def lines_of(report: dict[str, Any]) -> list[str]:
@@ -58,6 +59,8 @@ def lines_of(report: dict[str, Any]) -> list[str]:
     for name, about in report["files"].items():
         detected = f", detected as {about['encoding']}" if "encoding" in about else ""
         lines.append(f"{name}: sha256 {_start(about)}{detected}")
+    if report["drawn"]:
+        lines.append("drawn with " + ", ".join(f"{name} {value}" for name, value in report["drawn"].items()))
     if report["labels"]:
         lines += _class_table(report["labels"], splits)
     return lines

@@ -8,7 +8,7 @@ from models.predictions import Classification
 from models.predictor import Predictor
 from pipeline import plots
 from pipeline.config import Texts
-from pipeline.data import read_examples
+from pipeline.data_examples import read_examples
 from pipeline.readers import Format
 
 

@@ -8,7 +8,8 @@ from pyarrow import parquet
 
 from embeddings.errors import InputError
 from pipeline.config import Data, DataConfig, Texts, read_config
-from pipeline.data import read_data, read_examples
+from pipeline.data import read_data
+from pipeline.data_examples import read_examples
 
 CONLLU = "1\tVamos\tir\tVERB\tV\t_\t0\troot\t_\t_\n\n1\ta\ta\tADP\tP\t_\t4\tcase\t_\t_\n"
 CONLL = "-DOCSTART- O\n\nNew B-NP B-LOC\nYork I-NP I-LOC\n\n\n. O O\n"
@@ -141,6 +142,7 @@ def test_splits_come_from_files_or_from_the_training_files(write, tmp_path):
     words = {split: {words[0] for words in examples.sentences} for split, examples in found.splits.items()}
     assert words["train"] | words["validation"] == {f"w{k}" for k in range(100)}
     assert words["test"] == {f"w{k}" for k in range(100, 110)}
+    assert found.drawn == {"validation": 0.2, "fold": 1, "stratify": True, "seed": 1}
     assert found.names["validation"] == [f"{tmp_path}/a.csv", f"{tmp_path}/b.csv"]
     sha256 = hashlib.sha256((tmp_path / "test.csv").read_bytes()).hexdigest()
     assert found.files[f"{tmp_path}/test.csv"] == {"sha256": sha256} and len(found.files) == 3
@@ -180,12 +182,16 @@ def test_folds_are_parts_of_the_whole(write, tmp_path):
 
 def test_groups_and_documents_are_not_parted(write, tmp_path):
     write("a.jsonl", "".join(f'{{"text": "w{k}", "label": "x", "author": {k % 10}}}\n' for k in range(60)))
-    data = Data(folder=tmp_path, train="a.jsonl", split={"validation": 0.2, "test": 0.2, "group": "author"})
+    split = {"validation": 0.2, "test": 0.2, "group": "author"}
+    data = Data(folder=tmp_path, train="a.jsonl", split=split)
     authors = [
         {int(words[0][1:]) % 10 for words in examples.sentences}
         for examples in read_data("classification", data).splits.values()
     ]
     assert [len(found) for found in authors] == [6, 2, 2] and set.union(*authors) == set(range(10))
+    write("test.jsonl", '{"text": "a", "label": "x"}')
+    data = Data(folder=tmp_path, train="a.jsonl", test="test.jsonl", split={"validation": 0.2, "group": "author"})
+    assert len(read_data("classification", data).splits["test"]) == 1
     write("a.conll", "".join(f"-DOCSTART- O\n\nd{k} O\n\nd{k} B-X\n\n" for k in range(10)))
     data = Data(folder=tmp_path, train="a.conll", split={"validation": 0.2, "test": 0.2, "group": "document"})
     words = [[words[0] for words in examples.sentences] for examples in read_data("tagging", data).splits.values()]
@@ -238,7 +244,7 @@ BROKEN = {
         "a.txt",
         "x: a\nno label " + "w" * 50 + "\n",
         {"pattern": r"(?P<label>\w+): (?P<text>.*)"},
-        "line 2: found 'no label " + "w" * 31 + "...'; expected the pattern (?P<label>",
+        "line 2: found 'no label " + "w" * 30 + "...; expected the pattern (?P<label>",
     ),
     "no label in a text": ("a.txt", "a\n", {}, "line 1: no column 'label'; found 'text'"),
     "no such column in parquet": ("a.parquet", {"text": ["a"]}, {}, "no column 'label'; found 'text'"),
