@@ -83,7 +83,7 @@ class Seq2seqTraining(TrainingSettings):
 
     Args:
         label_smoothing: share of the probability that the loss spreads over all words.
-        min_count: how often a word or character occurs in the training data to have a vector of its own.
+        min_count: how often a word occurs in the training targets to be written.
     """
 
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0

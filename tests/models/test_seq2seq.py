@@ -14,7 +14,7 @@ from models.options import CharacterInput, ElmoInput, WordInput
 from models.predictions import to_json
 from models.seq2seq import Seq2seq
 from models.seq2seq_options import Seq2seqOptions
-from models.seq2seq_vocabulary import BEGIN, END, MARKS, TargetVocabulary, source_features
+from models.seq2seq_vocabulary import BEGIN, END, MARKS, TargetVocabulary
 
 WORDS = ("words", np.array([[2, 3, 4], [5, 1, 0]], np.int32))
 SOURCE = {"mask": np.array([[1, 1, 1], [1, 1, 0]], bool), "features": dict([WORDS])}
@@ -157,8 +157,6 @@ def test_a_vocabulary_numbers_the_most_frequent_first():
     assert vocabulary.tokens == [*MARKS, "a", "b"]
     assert vocabulary.numbers(["b", "z", "</s>"]) == [5, 1, 1, END]
     assert vocabulary.words([5, 4, END, 0]) == ["b", "a"]
-    features = source_features([WordInput(), CharacterInput()], [["ab", "ab", "c"], ["ab"]])
-    assert features.parts["words"].entries == ["ab", "c"] and features.parts["characters"].entries == ["a", "b", "c"]
 
 
 @pytest.fixture(scope="module")
