@@ -70,7 +70,7 @@ def _json_rows(path: Path, format: Format, texts: Texts) -> Rows:
             continue
         try:
             record = json.loads(line)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise InputError(f"{path} line {number}: not JSON ({error})") from None
         if not isinstance(record, dict):
             raise InputError(f"{path} line {number}: found {type(record).__name__}; expected a JSON object")

@@ -1,7 +1,6 @@
 """Data files as lines and as sentences, read line by line."""
 
 import codecs
-import io
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -9,7 +8,7 @@ from typing import Literal, NamedTuple
 
 from embeddings.errors import InputError
 from embeddings.tokenizer import TokenizerName, words
-from pipeline.compressed import open_binary, raw_lines, uncompressed_name
+from pipeline.compressed import raw_lines, uncompressed_name
 from pipeline.embedded import PREFIXES, embedded_file
 
 Format = Literal["text", "csv", "tsv", "jsonl", "conllu", "conll", "parquet"]
@@ -69,7 +68,7 @@ def lines(path: Path, encoding: str = "utf-8") -> Iterator[str]:
     encoding = detected_encoding(path) if encoding == DETECT else encoding
     try:
         ascii_is_kept = "\n".encode(encoding) == b"\n"
-    except LookupError:
+    except (LookupError, UnicodeError):
         expected = f"expected utf-8, latin-1, cp1252 or the like, or '{DETECT}'"
         raise InputError(f"{path}: encoding '{encoding}' cannot be read; {expected}") from None
     if not ascii_is_kept:
@@ -88,13 +87,17 @@ def lines(path: Path, encoding: str = "utf-8") -> Iterator[str]:
 
 def _wide_lines(path: Path, encoding: str) -> Iterator[str]:
     """The lines of a file in which a line's end is more than a byte, as in UTF-16."""
-    number = 0
+    number, rest = 0, ""
     try:
-        with open_binary(path) as file, io.TextIOWrapper(file, encoding, newline="\n") as text:
-            for number, line in enumerate(text, start=1):  # noqa: B007
-                yield line.rstrip("\r\n")
+        for text in codecs.iterdecode(raw_lines(path), encoding):
+            *whole, rest = (rest + text).split("\n")
+            for line in whole:
+                number += 1
+                yield line.rstrip("\r")
     except UnicodeError as error:
         raise InputError(f"{path} after line {number}: not {encoding} ({error}); name another encoding") from None
+    if rest:
+        yield rest.rstrip("\r")
 
 
 def detected_encoding(path: Path) -> str:

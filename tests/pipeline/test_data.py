@@ -226,6 +226,8 @@ BROKEN = {
     "header only": ("a.csv", "text,label\n", {}, "no examples in this file; expected at least one"),
     "lone surrogate": ("a.jsonl", '{"text": "\\ud800", "label": "b"}', {}, "line 1: 'text' holds half a character"),
     "no JSON": ("a.jsonl", '{"text": "a", "label": "b"}\n{', {}, "line 2: not JSON"),
+    "JSON without end": ("a.jsonl", "[" * 100_000, {}, "line 1: not JSON"),
+    "no number": ("a.jsonl", '{"text": "a", "label": NaN}', {}, "line 1: 'label' is nan; expected a string"),
     "no object": ("a.jsonl", "[1]\n", {}, "line 1: found list; expected a JSON object"),
     "text is a number": ("a.jsonl", '{"text": 1, "label": "b"}', {}, "line 1: 'text' must be a string, found 1"),
     "label is a fraction": (

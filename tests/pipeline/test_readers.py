@@ -1,3 +1,5 @@
+import gzip
+
 import pytest
 
 from embeddings.errors import InputError
@@ -69,7 +71,12 @@ def test_the_columns_of_conll_2000_2002_and_2003_are_numbered_or_named(write):
 def test_another_encoding_is_read_if_named(write):
     path = write("a.txt", "café", "latin-1")
     assert list(read_sentences(path, encoding="latin-1")) == [["café"]]
-    assert list(lines(write("b.txt", "one\r\ntwo", "utf-16"), "utf-16")) == ["one", "two"]
+    for end in ("", "\r\n"):
+        path = write("b.txt", f"one\r\n\u010a ĊĊ\n\r\ntwo{end}", "utf-16")
+        assert list(lines(path, "utf-16")) == ["one", "\u010a ĊĊ", "", "two"]
+    damaged = write("c.txt.gz", gzip.compress("one\ntwo".encode("utf-16"))[:-4])
+    with pytest.raises(InputError, match=r"c\.txt\.gz line 2: the \.gz file is cut off"):
+        list(lines(damaged, "utf-16"))
 
 
 @pytest.mark.parametrize(
