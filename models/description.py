@@ -29,8 +29,9 @@ class Description:
         tokenizer: how raw text becomes words.
         head: options of the head, for seq2seq `Seq2seqOptions`, else `HeadOptions`.
         metrics: what evaluation gave when the model was made.
-        example: a text to try the model with.
+        example: a text to try the model with, or a pair of them.
         target_tokenizer: for seq2seq, what the words of a translation are.
+        temperature: that a classifier's logits are divided by, so that its probabilities are calibrated.
     """
 
     name: str
@@ -39,8 +40,9 @@ class Description:
     tokenizer: TokenizerName
     head: Any
     metrics: dict[str, float]
-    example: str
+    example: str | list[str]
     target_tokenizer: TokenizerName = "spacy"
+    temperature: float = 1.0
 
 
 def read_description(folder: Path) -> Description:
@@ -76,4 +78,7 @@ def _checked(description: Description) -> Description:
         raise ValueError("'labels' is no list of labels")
     if description.task not in get_args(Task):
         raise ValueError(f"task '{description.task}'")
+    temperature = description.temperature
+    if type(temperature) not in (int, float) or not 0 < temperature < float("inf"):
+        raise ValueError(f"'temperature' is {temperature!r}; expected a number above 0")
     return description

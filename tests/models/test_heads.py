@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 
 from models.classifier import Classifier
-from models.examples import padded
 from models.options import HeadOptions
 from models.tagger import Tagger
+from models.texts import padded
 
 OPTIONS = [
     HeadOptions(encoder="none"),
