@@ -29,10 +29,10 @@ class HeadOnBiLM(keras.Model):
         self.built = True
 
     def call(self, inputs, training=False):
-        layers = self._layers(inputs["ids"], inputs["place"], inputs["mask"])
+        layers = self._embed(inputs["ids"], inputs["place"], inputs["mask"])
         return self.head({**inputs, "layers": layers}, training=training)
 
-    def _layers(self, ids, place, mask):
+    def _embed(self, ids, place, mask):
         vectors = ops.take(self.bilm.token_encoder(ids), place, axis=0)
         # A framed text is two words longer than its mask.
         framed = ops.pad(mask, [[0, 0], [2, 0]], constant_values=True)

@@ -6,7 +6,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from embeddings.row_updates import RowAdagrad, RowAdam, RowSGD, RowUpdates, is_rows
+from embeddings.row_updates import RowAdagrad, RowAdam, RowSGD, is_rows
 from embeddings.schedule import Schedule
 from models.options import TrainingSettings
 
@@ -58,11 +58,17 @@ class HeadSGD(Rates, RowSGD):
     """Stochastic gradient descent."""
 
 
-class HeadAdadelta(Rates, RowUpdates, keras.optimizers.Adadelta):
+class HeadAdadelta(Rates, keras.optimizers.Adadelta):
     """Zeiler 2012, "ADADELTA: an adaptive learning rate method"; what it remembers moves every row at every step."""
 
-    def update_step(self, gradient, variable, learning_rate):
-        super().update_step(ops.convert_to_tensor(gradient) if is_rows(gradient) else gradient, variable, learning_rate)
+    def _clip_gradients(self, grads):
+        return super()._clip_gradients([_dense(gradient) if is_rows(gradient) else gradient for gradient in grads])
+
+
+def _dense(gradient):
+    import tensorflow as tf
+
+    return tf.convert_to_tensor(gradient)
 
 
 def build_optimizer(settings: TrainingSettings, model: keras.Model, steps: int, rates: Mapping[str, float]):

@@ -247,17 +247,10 @@ class HeadOptions:
         return len(self.features) < len(self.inputs) or at_output
 
 
-def without_elmo(options: HeadOptions, dim: int | None = None) -> HeadOptions:
-    """The same head where there is no biLM: in place of ELMo it has words and characters, unless it has such already.
-
-    Args:
-        options: of the head.
-        dim: of word vectors, if some are given; its inputs of words get this width.
-    """
-    inputs: tuple = tuple(options.features) or (WordInput(), CharacterInput())
-    if dim is not None:
-        inputs = tuple(replace(part, dim=dim) if isinstance(part, WordInput) else part for part in inputs)
+def without_elmo(options: HeadOptions) -> HeadOptions:
+    """The same head where there is no biLM: words and characters stand in for ELMo, unless it has such already."""
     parts = options.biattention and replace(options.biattention, elmo=False)
+    inputs = tuple(options.features) or (WordInput(), CharacterInput())
     return replace(options, inputs=inputs, elmo_at_output=False, biattention=parts)
 
 

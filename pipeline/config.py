@@ -23,6 +23,7 @@ from embeddings.options import BiLMOptions
 from embeddings.settings import PretrainingSettings
 from embeddings.tokenizer import TokenizerName
 from models.options import HeadOptions, Task, TrainingSettings, check_trainable
+from models.pretrained_vectors import is_vectors
 from models.seq2seq_options import Seq2seqOptions, Seq2seqTraining
 from pipeline.data_hub import HUB, hub_parts
 from pipeline.docs_corpus import SPLITS
@@ -41,9 +42,21 @@ def _existing(name: str) -> str:
 
 
 def _existing_source(source: str) -> str:
+    if source in NO_SOURCE:
+        return source
     if not (is_handle(source) or all(Path(part).exists() for part in source.split(",")) or Path(source).exists()):
         raise ValueError(f"no such source: {source}; expected a folder, an archive, a TF-Hub handle or OPTIONS,WEIGHTS")
     return source
+
+
+NO_SOURCE = ("none", "tfidf")
+"""What `embedding.source` says where nothing is below the head, or no head is trained at all."""
+
+
+def _existing_vectors(name: str) -> str:
+    if not Path(name).is_file():
+        raise ValueError(f"no such file: {name}; expected word vectors in text form")
+    return name
 
 
 def _over_characters(options: BiLMOptions) -> BiLMOptions:
@@ -262,14 +275,41 @@ class Embedding(_Section):
     """What is below the head.
 
     Args:
-        source: a biLM in any form, or for classification a SavedModel that embeds texts.
+        source: a biLM in any form, or for classification a SavedModel that embeds texts. Or to compare it with: a file
+            of word vectors in text form (GloVe, fastText: `.txt` or `.vec`, plain or compressed); `none`, to learn
+            from the labelled texts alone; `tfidf`, for TF-IDF with logistic regression in place of a head. Where
+            there is no biLM, words and characters stand in for ELMo in the head's inputs.
         weights: `pretrained`, or `random` for a biLM of the same sizes that has learned nothing.
-        store: folder that keeps the computed layers for the next run; by default they are removed after training.
+        vectors: a file of word vectors beside the biLM, for the head's input of words.
+        store: folder that keeps a biLM's computed layers for the next run; by default they are removed after training.
     """
 
     source: Annotated[str, AfterValidator(_existing_source)]
     weights: Annotated[str, Field(pattern="^(pretrained|random)$")] = "pretrained"
+    vectors: Annotated[str, AfterValidator(_existing_vectors)] | None = None
     store: Path | None = None
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "Embedding":
+        if self.kind == "bilm":
+            return self
+        if self.vectors is not None:
+            raise ValueError(f"'vectors' stands beside a biLM; the source is {self.source}")
+        if self.weights == "random":
+            raise ValueError(f"weights 'random' is for a biLM; the source is {self.source}")
+        return self
+
+    @property
+    def kind(self) -> Literal["bilm", "vectors", "none", "tfidf"]:
+        """What the source is; `bilm` stands for a SavedModel too."""
+        if self.source in NO_SOURCE:
+            return self.source  # type: ignore[return-value]
+        return "vectors" if is_vectors(self.source) else "bilm"
+
+    @property
+    def vectors_file(self) -> str | None:
+        """The file of word vectors, if there is one."""
+        return self.source if self.kind == "vectors" else self.vectors
 
 
 class TrainConfig(_Section):
@@ -299,6 +339,8 @@ class TrainConfig(_Section):
             check_trainable(self.task, self.head)
         except ValueError as error:
             raise ValueError(f"'head': {error}") from None
+        if self.training.fine_tune and self.embedding.kind != "bilm":
+            raise ValueError(f"'training.fine_tune' trains a biLM; the source is {self.embedding.source}")
         return self
 
 

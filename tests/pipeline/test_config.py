@@ -183,3 +183,33 @@ def test_the_parts_of_a_name_on_the_hub():
     for wrong in ("hub:imdb", "hub::train", "hub:a:b:c:d", "hub:a:"):
         with pytest.raises(ValueError, match="is no name on the hub"):
             hub_parts(wrong)
+
+
+def test_one_key_says_what_is_below_the_head(write, tmp_path):
+    (tmp_path / "glove.txt").write_text("the 1 2\n")
+    for source, kind, vectors in (
+        (tmp_path, "bilm", None),
+        ("none", "none", None),
+        ("tfidf", "tfidf", None),
+        (tmp_path / "glove.txt", "vectors", str(tmp_path / "glove.txt")),
+    ):
+        embedding = read_config(TrainConfig, write(), [f"embedding.source={source}"]).embedding
+        assert (embedding.kind, embedding.vectors_file) == (kind, vectors)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (["embedding.source=none", "embedding.weights=random"], "weights 'random' is for a biLM; the source is none"),
+        (["embedding.source=none", "training.fine_tune=true"], "'training.fine_tune' trains a biLM"),
+        (["embedding.vectors=no.txt"], "'embedding.vectors': no such file: no.txt; expected word vectors"),
+        (["head.scheme=BIO", "head.constraints=BIOUL"], "constraints 'BIOUL' do not fit the scheme 'BIO'"),
+        (["head.multi_label=true"], "multi_label is for classification; this is tagging"),
+        (["head.pooling=last", "head.encoder=cnn"], "pooling 'last' needs a recurrent encoder, found encoder 'cnn'"),
+        (["training.optimizer=adam", "training.momentum=0.9"], "momentum is for sgd, found optimizer 'adam'"),
+    ],
+)
+def test_what_does_not_go_together_is_said(write, changes, message):
+    with pytest.raises(ConfigError) as error:
+        read_config(TrainConfig, write(), changes)
+    assert message in str(error.value)
