@@ -16,7 +16,8 @@ def translation_scores(references: Sequence[str], predicted: Sequence[str]) -> d
 
     Returns:
         `exact_match`, the share that is equal; `bleu` (Papineni et al. 2002) and `chrf` (Popović 2015, chrF2), from 0
-        to 100, of the whole corpus and with sacrebleu's own settings, so that they compare with published ones.
+        to 100, of the whole corpus and with sacrebleu's own settings, so that they compare with published ones;
+        BLEU is 0 where no text has four words.
     """
     from sacrebleu import BLEU, CHRF
 

@@ -140,14 +140,20 @@ def data(
 @app.command()
 def train(config: Config, change: Changes = None) -> None:
     """Train a head, track it in MLflow and register it."""
-    from pipeline.config import TrainConfig, read_config
+    from pipeline.config import Seq2seqConfig, TrainConfig, read_config
 
     read = read_config(TrainConfig, config, change)
     _load_keras()
     from pipeline.progress import print_epoch, print_scores
-    from pipeline.train import train_stage
 
-    trained = train_stage(read, print_epoch)
+    if isinstance(read, Seq2seqConfig):
+        from pipeline.train_seq2seq import train_seq2seq_stage
+
+        trained = train_seq2seq_stage(read, print_epoch)
+    else:
+        from pipeline.train import train_stage
+
+        trained = train_stage(read, print_epoch)
     print_scores(f"{read.name} on the test data (weights of epoch {trained.kept_epoch})", trained.scores)
     if trained.version:
         print(

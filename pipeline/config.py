@@ -349,20 +349,24 @@ class Seq2seqConfig(TrainConfig):
 
     Args:
         task: seq2seq.
-        embedding: the biLM, if `head.inputs` asks for ELMo.
+        embedding: the biLM, or `none`.
         head, training: of a translating model.
     """
 
     task: Literal["seq2seq"]
-    embedding: Embedding | None = None  # type: ignore[assignment]
+    embedding: Embedding = Embedding(source="none")
     head: Seq2seqOptions = Seq2seqOptions()  # type: ignore[assignment]
     training: Seq2seqTraining = Seq2seqTraining()
 
     @model_validator(mode="after")
     def _trainable(self) -> "Seq2seqConfig":
-        if self.head.uses_bilm != bool(self.embedding):
-            found = "has 'elmo', which needs a" if self.head.uses_bilm else "has no 'elmo', which reads the"
-            raise ValueError(f"'head.inputs' {found} biLM in 'embedding'")
+        if self.embedding.vectors_file or self.embedding.kind == "tfidf":
+            found = self.embedding.vectors_file or self.embedding.source
+            raise ValueError(f"'embedding': {found} is not for seq2seq; expected a biLM or none")
+        if self.embedding.kind == "bilm" and not self.head.uses_bilm:
+            raise ValueError("'head.inputs' has no 'elmo', which reads the biLM of 'embedding'")
+        if self.training.fine_tune:
+            raise ValueError("'training.fine_tune' is for classification and tagging; this is seq2seq")
         return self
 
 
