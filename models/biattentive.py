@@ -4,20 +4,20 @@ contextualized word vectors", section 5; with ELMo as in Peters et al. 2018, sec
 from collections.abc import Sequence
 
 import keras
-import numpy as np
 from keras import ops
 
 from embeddings.elmo import Elmo
-from models.classifier import classification_loss, max_over_words, mean_over_words, probabilities
 from models.encoder import Encoder
 from models.options import HeadOptions
+from models.pooling import max_over_words, mean_over_words, softmax_over_words
 from models.recurrent import dense_stack, recurrent_stack
+from models.text_classifier import TextClassifier
 
 QUERIES = 512
 """Words of a text that look at all its words at once; bounds the memory of a long text."""
 
 
-class BiattentiveClassifier(keras.Model):
+class BiattentiveClassifier(TextClassifier):
     """Words encoded, set beside what all words of the text say of them, integrated, and pooled in four ways.
 
         a_t  = sum_s softmax_s(h_t . h_s) h_s
@@ -47,10 +47,9 @@ class BiattentiveClassifier(keras.Model):
         rows: dict[str, int] | None = None,
         **kwargs,
     ):
-        super().__init__(**kwargs)
+        super().__init__(options, labels, **kwargs)
         parts = options.biattention
         assert parts is not None
-        count = labels if isinstance(labels, int) else len(labels)
         # === Layers ===
         self.encoder = Encoder(options, shape, rows, before=parts.before, name="encoder")
         self.integrator, width = recurrent_stack(
@@ -68,7 +67,7 @@ class BiattentiveClassifier(keras.Model):
         if parts.dense:
             self.output_layers, _ = dense_stack(parts.dense, 4 * width, "output")
         else:
-            self.output_layers = _maxout_stack([*parts.output, (count, parts.pieces)], 4 * width)
+            self.output_layers = _maxout_stack([*parts.output, (self.count, parts.pieces)], 4 * width)
         self.built = True
 
     def call(self, inputs, training=False):
@@ -87,19 +86,12 @@ class BiattentiveClassifier(keras.Model):
         return vector
 
     def _pool(self, vectors, mask):
-        weights = _softmax(ops.squeeze(self.attention(vectors), -1), mask)
+        weights = softmax_over_words(ops.squeeze(self.attention(vectors), -1), mask)
         attended = ops.einsum("bt,btd->bd", weights, vectors)
         return ops.concatenate(
             [max_over_words(vectors, mask), -max_over_words(-vectors, mask), mean_over_words(vectors, mask), attended],
             axis=-1,
         )
-
-    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
-        return classification_loss(y, y_pred)
-
-    def decode(self, logits: np.ndarray, lengths: np.ndarray) -> np.ndarray:
-        """Probabilities of the labels, `[batch, labels]`."""
-        return probabilities(logits)
 
 
 class Maxout(keras.layers.Layer):
@@ -131,13 +123,6 @@ def _maxout_stack(layers: Sequence[tuple[int, int]], width: int) -> list[Maxout]
     return stack
 
 
-def _softmax(scores, mask):
-    """The softmax over the words that are there, 0 for the others."""
-    scores = ops.where(mask, scores, -1e9)
-    powers = ops.where(mask, ops.exp(scores - ops.max(scores, axis=-1, keepdims=True)), 0.0)
-    return powers / ops.sum(powers, axis=-1, keepdims=True)
-
-
 def attend_to_self(vectors, mask):
     """For each word the mean of all words of the text, weighted by the softmax of the dot products with it.
 
@@ -151,7 +136,7 @@ def attend_to_self(vectors, mask):
 
     def attend(queries):
         scores = ops.einsum("bqd,btd->bqt", queries, vectors)
-        return ops.einsum("bqt,btd->bqd", _softmax(scores, mask[:, None]), vectors)
+        return ops.einsum("bqt,btd->bqd", softmax_over_words(scores, mask[:, None]), vectors)
 
     batch, time, dim = ops.shape(vectors)
     queries = ops.minimum(time, QUERIES) if not isinstance(time, int) else min(time, QUERIES)

@@ -6,7 +6,9 @@ import keras
 import numpy as np
 from keras import ops
 
+from models.forward_backward import forward_backward, tag_marginals, transition_counts
 from models.label_scheme import Scheme, allowed_transitions
+from models.viterbi import best_paths
 
 FORBIDDEN = -10_000.0
 """Score of a step that constraints forbid: beyond all that is learned, and yet finite, so that a text without a lawful
@@ -77,24 +79,26 @@ class CRF(keras.layers.Layer):
         )
 
     def _log_partition(self, emissions, mask):
-        """The forward algorithm: log of the sum of exp(score) over all paths, `[batch]`."""
-        # One input of known width, time first: Keras's scan on TensorFlow takes no two inputs of unknown length.
-        inputs = ops.concatenate([emissions, ops.cast(mask, emissions.dtype)[..., None]], axis=-1)
-        inputs = ops.transpose(inputs, (1, 0, 2))
-        transitions = ops.convert_to_tensor(self.transitions)
+        """Log of the sum of exp(score) over all paths, `[batch]`.
 
-        def step(alpha, inputs):
-            emission, present = inputs[:, :-1], inputs[:, -1:]
-            reached = ops.logsumexp(alpha[:, :, None] + transitions, axis=1) + emission
-            alpha = ops.where(present > 0, reached, alpha)
-            # It also wants an output of the carry's shape.
-            return alpha, alpha
-
-        alpha, _ = ops.scan(step, self.begin + emissions[:, 0], inputs[1:])
-        return ops.logsumexp(alpha + self.end, axis=-1)
+        Its derivative by any score is how often that score is expected on a path, which the forward-backward algorithm
+        gives: so the loop over the words is not differentiated, but the expected score, which is linear in all scores.
+        """
+        begin, end = ops.convert_to_tensor(self.begin), ops.convert_to_tensor(self.end)
+        scores = emissions, ops.convert_to_tensor(self.transitions), begin, end
+        fixed = [ops.stop_gradient(x) for x in scores]
+        sums = forward_backward(fixed[0], mask, *fixed[1:])
+        tags, steps = tag_marginals(sums, fixed[0], mask), transition_counts(sums, mask, fixed[1])
+        last = ops.sum(ops.cast(mask, "int32"), axis=1)[:, None, None] - 1
+        expected = (tags, steps, tags[:, 0], ops.squeeze(ops.take_along_axis(tags, last, axis=1), 1))
+        difference = [
+            ops.sum(count * (score - value), axis=tuple(range(1, len(count.shape))))
+            for count, score, value in zip(map(ops.stop_gradient, expected), scores, fixed, strict=True)
+        ]
+        return ops.stop_gradient(sums.partition) + sum(difference)
 
     def decode(self, emissions: np.ndarray, lengths: np.ndarray) -> list[np.ndarray]:
-        """The best path of each row (Viterbi).
+        """The best path of each row.
 
         Args:
             emissions: `[batch, time, tags]`.
@@ -103,25 +107,47 @@ class CRF(keras.layers.Layer):
         Returns:
             For each row int `[length]`.
         """
-        transitions, begin, end = (ops.convert_to_numpy(w) for w in (self.transitions, self.begin, self.end))
+        return [paths[0][0] for paths in best_paths(emissions, lengths, *self._lawful())]
+
+    def best_paths(self, emissions: np.ndarray, lengths: np.ndarray, n: int) -> list[list[tuple[np.ndarray, float]]]:
+        """The `n` best paths of each row with the probability of each, the best first.
+
+        Args:
+            emissions, lengths: as for `decode`.
+            n: paths of each row; fewer where there are fewer.
+
+        Returns:
+            For each row the paths, int `[length]`, and p(path); where constraints are set, among the lawful paths.
+        """
+        scores = self._lawful()
+        mask = np.arange(emissions.shape[1]) < np.asarray(lengths)[:, None]
+        partition = ops.convert_to_numpy(forward_backward(emissions, mask, *scores).partition)
+        found = best_paths(emissions, lengths, *scores, n)
+        return [
+            # Where few paths are lawful, others have come along.
+            [(path, p) for path, score in paths if (p := float(np.exp(score - total))) > 0] or [(paths[0][0], 0.0)]
+            for paths, total in zip(found, partition, strict=True)
+        ]
+
+    def marginals(self, emissions: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+        """The probability of each tag of each word over all paths; where constraints are set, over the lawful ones.
+
+        Args:
+            emissions, lengths: as for `decode`.
+
+        Returns:
+            `[batch, time, tags]`, 0 beyond the end of a row.
+        """
+        mask = np.arange(emissions.shape[1]) < np.asarray(lengths)[:, None]
+        return ops.convert_to_numpy(tag_marginals(forward_backward(emissions, mask, *self._lawful()), emissions, mask))
+
+    def _lawful(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Transitions, begin and end, with what constraints forbid."""
+        scores = [ops.convert_to_numpy(w) for w in (self.transitions, self.begin, self.end)]
         if self.allowed is not None:
-            scores = zip(self.allowed, (transitions, begin, end), strict=True)
-            transitions, begin, end = (np.where(allowed, w, np.float32(FORBIDDEN)) for allowed, w in scores)
-        time = emissions.shape[1]
-        best = begin + emissions[:, 0]
-        came_from = np.zeros(emissions.shape, np.int32)
-        for t in range(1, time):
-            scores = best[:, :, None] + transitions
-            came_from[:, t] = scores.argmax(axis=1)
-            reached = scores.max(axis=1) + emissions[:, t]
-            best = np.where((t < lengths)[:, None], reached, best)
-        paths = []
-        for row, length in enumerate(lengths):
-            path = [int((best[row] + end).argmax())]
-            for t in range(length - 1, 0, -1):
-                path.append(int(came_from[row, t, path[-1]]))
-            paths.append(np.array(path[::-1]))
-        return paths
+            scores = [np.where(may, w, np.float32(FORBIDDEN)) for may, w in zip(self.allowed, scores, strict=True)]
+        transitions, begin, end = scores
+        return transitions, begin, end
 
     def get_config(self):
         return super().get_config() | {"tags": self.tags, "boundaries": self.boundaries}

@@ -10,6 +10,7 @@ from pydantic import TypeAdapter, ValidationError
 from embeddings.errors import ModelError
 from embeddings.tokenizer import TokenizerName
 from models.options import HeadOptions, Task
+from models.seq2seq_options import Seq2seqOptions
 
 FORMAT = 1
 DESCRIPTION = "model.json"
@@ -23,21 +24,25 @@ class Description:
 
     Args:
         name: of the model.
-        task: classification or tagging.
-        labels: the label set, in the order of the head's output.
+        task: classification, tagging or seq2seq.
+        labels: the label set, in the order of the head's output; for seq2seq the target vocabulary.
         tokenizer: how raw text becomes words.
-        head: options of the head.
+        head: options of the head, for seq2seq `Seq2seqOptions`, else `HeadOptions`.
         metrics: what evaluation gave when the model was made.
-        example: a text to try the model with.
+        example: a text to try the model with, or a pair of them.
+        target_tokenizer: for seq2seq, what the words of a translation are.
+        temperature: that a classifier's logits are divided by, so that its probabilities are calibrated.
     """
 
     name: str
     task: Task
     labels: list[str]
     tokenizer: TokenizerName
-    head: HeadOptions
+    head: Any
     metrics: dict[str, float]
-    example: str
+    example: str | list[str]
+    target_tokenizer: TokenizerName = "spacy"
+    temperature: float = 1.0
 
 
 def read_description(folder: Path) -> Description:
@@ -55,7 +60,8 @@ def read_description(folder: Path) -> Description:
         found = values.pop("format")
         if found != FORMAT:
             raise ModelError(f"{path}: format {found}; this version of Telmo reads format {FORMAT}")
-        return _checked(Description(**values | {"head": TypeAdapter(HeadOptions).validate_python(values["head"])}))
+        options = TypeAdapter(Seq2seqOptions if values["task"] == "seq2seq" else HeadOptions)
+        return _checked(Description(**values | {"head": options.validate_python(values["head"])}))
     except OSError:
         raise ModelError(f"{folder}: no {DESCRIPTION} in this folder; expected the folder of a trained model") from None
     except ValidationError as error:
@@ -72,4 +78,7 @@ def _checked(description: Description) -> Description:
         raise ValueError("'labels' is no list of labels")
     if description.task not in get_args(Task):
         raise ValueError(f"task '{description.task}'")
+    temperature = description.temperature
+    if type(temperature) not in (int, float) or not 0 < temperature < float("inf"):
+        raise ValueError(f"'temperature' is {temperature!r}; expected a number above 0")
     return description

@@ -4,7 +4,8 @@ Row 0 is padding, row 1 is whatever the vocabulary lacks, and the entries of the
 """
 
 import json
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -15,9 +16,13 @@ import numpy as np
 from embeddings.errors import ModelError
 from models.description import FEATURES
 from models.options import CharacterInput, HeadOptions, WordInput
+from models.pretrained_vectors import PretrainedVectors
 
 SHORTEST = 16
 """Characters of the narrowest group of words."""
+
+GROUPS = 3
+"""Groups of words that every batch has."""
 
 
 @dataclass(frozen=True)
@@ -78,6 +83,20 @@ class Features:
     def __init__(self, parts: dict[str, Feature]):
         self.parts = parts
 
+    @classmethod
+    def learned(
+        cls, options: HeadOptions, sentences: Sequence[Sequence[str]], vectors: PretrainedVectors | None = None
+    ) -> "Features":
+        """The features that a head's options ask for, with the vocabularies of texts.
+
+        Args:
+            options: of the head.
+            sentences: the training texts.
+            vectors: word vectors; each word that has one is in the vocabulary of words, however rare it is.
+        """
+        counts = Counter(word for words in sentences for word in words)
+        return cls({part.name: _learned(part, counts, vectors) for part in options.features})
+
     def arrays(self, options: HeadOptions, sentences: Sequence[Sequence[str]]) -> dict[str, Any]:
         """What a head takes of a batch, for each of its inputs of words or characters.
 
@@ -85,7 +104,8 @@ class Features:
             By the input's name: for words, rows int32 `[batch, time]`. For characters, a dict: `groups`, a list of
             int32 `[distinct words, characters]`, of short words and then of ever longer ones, so that one long word
             does not make all others as long; and `place`, int32 `[batch, time]`, a word's number in the groups one
-            after another. Padding is 0.
+            after another. Padding is 0. The first `GROUPS` groups are always there, with one row of padding if there
+            are no such words, so that batches are alike in form.
         """
         width = max(map(len, sentences))
         arrays: dict[str, Any] = {}
@@ -126,6 +146,30 @@ class Features:
         return features
 
 
+def _learned(part: WordInput | CharacterInput, counts: Mapping[str, int], vectors: PretrainedVectors | None) -> Feature:
+    found: Counter[str] = Counter()
+    for word, count in counts.items():
+        if isinstance(part, CharacterInput):
+            for character in word:
+                found[character] += count
+        else:
+            found[word.lower() if part.lowercase else word] += count
+    entries = [entry for entry, count in sorted(found.items(), key=_frequent_first) if count >= part.min_count]
+    if isinstance(part, CharacterInput):
+        # With marks around it a word of one character has a window of three.
+        size = len(entries) + 2
+        return Feature(entries, begin=[size], end=[size + 1], rows=size + 2)
+    if vectors:
+        known = set(entries)
+        more = {word.lower() if part.lowercase else word for word in vectors.vectors}
+        entries += sorted(more - known)
+    return Feature(entries, lowercase=part.lowercase)
+
+
+def _frequent_first(pair: tuple[str, int]) -> tuple[int, str]:
+    return -pair[1], pair[0]
+
+
 def _padded(rows: Sequence[Sequence[int]], width: int) -> np.ndarray:
     together = np.zeros((len(rows), width), np.int32)
     for k, row in enumerate(rows):
@@ -140,20 +184,22 @@ def _grouped(
     shortest = max((SHORTEST, *part.widths))
     groups: list[np.ndarray] = []
     place: dict[str, int] = {}
+    first = 0
     for width, words in _by_length(spelled, shortest):
-        groups.append(_padded([spelled[word] for word in words], width))
-        place |= {word: len(place) + k for k, word in enumerate(words)}
+        # TensorFlow convolves no batch of nothing.
+        groups.append(_padded([spelled[word] for word in words] or [[]], width))
+        place |= {word: k for k, word in enumerate(words, start=first)}
+        first += len(groups[-1])
     return groups, place
 
 
 def _by_length(spelled: dict[str, list[int]], shortest: int) -> Iterator[tuple[int, list[str]]]:
-    """Words of up to so many characters, each group of twice the width of the one before, without the empty ones."""
+    """Words of up to so many characters, each group of four times the width of the one before."""
     words = sorted(spelled, key=lambda word: len(spelled[word]))
-    width, first = shortest, 0
-    while first < len(words):
+    width, first, groups = shortest, 0, 0
+    while first < len(words) or groups < GROUPS:
         last = first
         while last < len(words) and len(spelled[words[last]]) <= width:
             last += 1
-        if last > first:
-            yield width, words[first:last]
-        width, first = 2 * width, last
+        yield width, words[first:last]
+        width, first, groups = 4 * width, last, groups + 1

@@ -5,6 +5,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from embeddings.rows import take_rows
 from models.options import CharacterInput, WordInput
 from models.recurrent import recurrent_layer, width_of
 
@@ -15,6 +16,8 @@ class WordVectors(keras.layers.Layer):
     Args:
         options: of the input.
         rows: of the vocabulary.
+        word_dropout: share of the words that training takes for unknown ones, so that those have a vector that fits
+            them (Iyyer et al. 2015, "Deep unordered composition rivals syntactic methods for text classification").
 
     Call arguments:
         rows: int `[batch, time]`.
@@ -23,14 +26,28 @@ class WordVectors(keras.layers.Layer):
         `[batch, time, width]`.
     """
 
-    def __init__(self, options: WordInput, rows: int, **kwargs):
+    def __init__(self, options: WordInput, rows: int, word_dropout: float = 0.0, **kwargs):
         super().__init__(**kwargs)
-        self.width = options.dim
-        self.vectors = self.add_weight(name="vectors", shape=(rows, options.dim), initializer="uniform")
+        self.width, self.word_dropout = options.dim, word_dropout
+        self.vectors = self.add_weight(
+            name="vectors", shape=(rows, options.dim), initializer=_initial(options.dim), trainable=options.trainable
+        )
+        if word_dropout:
+            self.seed_generator = keras.random.SeedGenerator()
         self.built = True
 
-    def call(self, rows):
-        return ops.take(self.vectors, rows, axis=0)
+    def call(self, rows, training=False):
+        if training and self.word_dropout:
+            dropped = keras.random.uniform(ops.shape(rows), seed=self.seed_generator) < self.word_dropout
+            rows = ops.where(dropped & (rows > 0), 1, rows)
+        flat = take_rows(self.vectors, ops.reshape(rows, (-1,)))
+        return ops.reshape(flat, (*ops.shape(rows), self.width))
+
+
+def _initial(dim: int):
+    """Uniform, of a variance of 1 / dim for a vector's norm of 1 or so (Ma and Hovy 2016, section 3.1)."""
+    bound = (3.0 / dim) ** 0.5
+    return keras.initializers.RandomUniform(-bound, bound)
 
 
 class CharacterVectors(keras.layers.Layer):
@@ -55,7 +72,7 @@ class CharacterVectors(keras.layers.Layer):
         super().__init__(**kwargs)
         self.options = options
         # === Layers ===
-        self.vectors = self.add_weight(name="vectors", shape=(rows, options.dim), initializer="uniform")
+        self.vectors = self.add_weight(name="vectors", shape=(rows, options.dim), initializer=_initial(options.dim))
         self.layers: list = []
         self.project: Any = None
         self.width = options.dim
@@ -87,7 +104,7 @@ class CharacterVectors(keras.layers.Layer):
             self.project.build((None, self.width))
             self.width = options.projection
 
-    def call(self, characters):
+    def call(self, characters, training=False):
         encoded = ops.concatenate([self._encode(group) for group in characters["groups"]], axis=0)
         return ops.take(encoded, characters["place"], axis=0)
 

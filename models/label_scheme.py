@@ -66,6 +66,36 @@ def scheme_of(labels: Sequence[str]) -> Scheme | None:
     return "BMES" if parts & {"M", "E", "S"} else "BIO"
 
 
+def scheme_of_texts(texts: Sequence[Sequence[str]]) -> Scheme | None:
+    """The scheme of the tags of texts, or None if they mark no spans. IOB1 is told from BIO by spans that begin with
+    `I`, where no `B` begins one that need not."""
+    scheme = scheme_of(sorted({tag for tags in texts for tag in tags}))
+    if scheme != "BIO":
+        return scheme
+    begins = set()
+    for tags in texts:
+        for label, first, _ in spans_of_tags(tags):
+            behind = first > 0 and split_tag(tags[first - 1])[1] == label
+            begins.add((split_tag(tags[first])[0], behind))
+    return "IOB1" if ("I", False) in begins and ("B", False) not in begins else "BIO"
+
+
+def to_scheme(tags: Sequence[str], scheme: Scheme) -> list[str]:
+    """The tags of the same spans in another scheme."""
+    return tags_of_spans(spans_of_tags(tags), len(tags), scheme)
+
+
+def labels_in_scheme(labels: Sequence[str], scheme: Scheme) -> list[str]:
+    """All tags that a scheme has for the kinds of spans that labels name, `O` first if spans leave words out.
+
+    >>> labels_in_scheme(["O", "I-X"], "BIOUL")
+    ['O', 'B-X', 'I-X', 'L-X', 'U-X']
+    """
+    kinds = sorted({split_tag(label)[1] for label in labels} - {""})
+    outside = ["O"] if scheme != "BMES" or "O" in labels else []
+    return outside + [f"{part}-{kind}" for kind in kinds for part in _RULES[scheme].parts]
+
+
 def tags_of_spans(spans: Sequence[tuple[str, int, int]], words: int, scheme: Scheme) -> list[str]:
     """The tags that mark spans in a scheme, `O` for the other words.
 
@@ -123,6 +153,11 @@ class _Rules(NamedTuple):
     anew: str  # the parts that do so
     open: str  # parts behind which a span of their label may go on
     on: str  # the parts that do so
+
+    @property
+    def parts(self) -> str:
+        """All parts but `O`."""
+        return "".join(sorted(set(self.begin + self.end + self.anew + self.open + self.on) - {"O"}))
 
 
 _RULES = {

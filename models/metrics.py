@@ -1,7 +1,7 @@
 """How good predictions are."""
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 
@@ -13,21 +13,30 @@ def score(task: str, gold: Sequence, predicted: Sequence, labels: Sequence[str])
 
     Args:
         task: `"classification"` or `"tagging"`.
-        gold, predicted: a label for each text, or the tags of each text.
+        gold, predicted: a label for each text, or the tags of each text, or its labels where it may have many.
         labels: the label set of the model, which tells whether tags mark spans.
 
     Returns:
-        For classification `accuracy` and `macro_f1`. For tagging `accuracy` by word, and where the tags mark spans
+        For classification `accuracy` and `macro_f1`; with many labels to a text `accuracy` of whole label sets,
+        `micro_f1` and `macro_f1`. For tagging `accuracy` by word, and where the tags mark spans
         (`models.label_scheme`) `precision`, `recall` and `f1` of whole spans, by the CoNLL definition (seqeval).
     """
-    return (
-        classification_scores(gold, predicted) if task == "classification" else tagging_scores(gold, predicted, labels)
-    )
+    if task == "tagging":
+        return tagging_scores(gold, predicted, labels)
+    many = len(gold) and not isinstance(gold[0], str)
+    return multi_label_scores(gold, predicted, labels) if many else classification_scores(gold, predicted)
 
 
-def main_metric(task: str, labels: Sequence[str]) -> str:
-    """The metric that training selects by."""
-    return "f1" if task == "tagging" and marks_spans(labels) else "accuracy"
+def main_metric(task: str, labels: Sequence[str], scores: Collection[str] = ()) -> str:
+    """The metric that training selects by.
+
+    Args:
+        task, labels: of the model.
+        scores: the metrics there are.
+    """
+    if task == "tagging":
+        return "f1" if marks_spans(labels) else "accuracy"
+    return "micro_f1" if "micro_f1" in scores else "accuracy"
 
 
 def flat_labels(labels: Sequence[str] | Sequence[Sequence[str]]) -> list[str]:
@@ -42,6 +51,18 @@ def classification_scores(gold: Sequence[str], predicted: Sequence[str]) -> dict
         "accuracy": float(accuracy_score(gold, predicted)),
         "macro_f1": float(f1_score(gold, predicted, average="macro", zero_division=0)),
     }
+
+
+def multi_label_scores(
+    gold: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]], labels: Sequence[str]
+) -> dict[str, float]:
+    from sklearn.metrics import f1_score
+    from sklearn.preprocessing import MultiLabelBinarizer
+
+    present = MultiLabelBinarizer(classes=list(labels))
+    y, other = present.fit_transform(gold), present.fit_transform(predicted)
+    scores = {f"{kind}_f1": float(f1_score(y, other, average=kind, zero_division=0)) for kind in ("micro", "macro")}
+    return {"accuracy": float(np.mean((y == other).all(axis=1)))} | scores
 
 
 def tagging_scores(
@@ -59,6 +80,22 @@ def tagging_scores(
             for name, metric in (("precision", precision_score), ("recall", recall_score), ("f1", f1_score)):
                 scores[name] = float(metric(gold, predicted))
     return scores
+
+
+def span_scores(gold: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]]) -> dict[str, dict[str, float]]:
+    """`precision`, `recall` and `f1` of the spans of each kind, by the CoNLL definition (seqeval), and `support`, how
+    many there are."""
+    from seqeval.metrics import classification_report
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        report = classification_report(_for_seqeval(gold), _for_seqeval(predicted), output_dict=True)
+    names = {"f1-score": "f1"}
+    return {
+        kind: {names.get(name, name): float(value) for name, value in values.items()}
+        for kind, values in report.items()
+        if not kind.endswith(" avg")
+    }
 
 
 def _for_seqeval(sentences: Sequence[Sequence[str]]) -> list[list[str]]:

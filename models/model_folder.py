@@ -8,15 +8,18 @@ text_embedding/     in place of the biLM, if the head is above a SavedModel that
 """
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from embeddings.atomic import atomic_folder
 from embeddings.embedder import Embedder
 from embeddings.embedders import AnyEmbedder, Stored, copy_stored, shape_of
 from embeddings.errors import ModelError
+from embeddings.published import write_published
 from embeddings.source import load_bilm
+from embeddings.stored import StoredBiLM
 from embeddings.text_embedding import StoredTextEmbedding, load_text_embedder
+from embeddings.weights import arrays_of
 from models.description import (
     BILM,
     DESCRIPTION,
@@ -28,17 +31,25 @@ from models.description import (
     read_description,
 )
 from models.features import Features
+from models.fine_tuning import HeadOnBiLM
+from models.seq2seq import Seq2seq
 from models.training import Head, build_head
+
+AnyHead = Head | Seq2seq
 
 
 def save_model(
-    folder: Path, description: Description, head: Head, below: Stored | None, features: Features | None = None
+    folder: Path,
+    description: Description,
+    head: AnyHead | HeadOnBiLM,
+    below: Stored | None,
+    features: Features | None = None,
 ) -> None:
     """Write a model folder; what stood there before is replaced when the new one is complete.
 
     Args:
         folder: to write.
-        description, head: of the model.
+        description, head: of the model; its temperature is written with it, and of a head on a biLM this biLM.
         below: what is below the head, or None if it asks for no ELMo.
         features: of the head, if it asks for words or characters.
 
@@ -49,7 +60,12 @@ def save_model(
         if below is not None:
             place = temporary / (TEXT_EMBEDDING if isinstance(below, StoredTextEmbedding) else BILM)
             place.mkdir()
-            copy_stored(below, place)
+            if isinstance(head, HeadOnBiLM) and isinstance(below, StoredBiLM):
+                write_published(place, below.options, arrays_of(head.bilm), below.vocabulary, below.spelling)
+            else:
+                copy_stored(below, place)
+        head = head.head if isinstance(head, HeadOnBiLM) else head
+        description = replace(description, temperature=getattr(head, "temperature", 1.0))
         if features is not None:
             features.write(temporary)
         head.save_weights(temporary / HEAD_WEIGHTS)
@@ -57,7 +73,7 @@ def save_model(
         (temporary / DESCRIPTION).write_text(text + "\n", "utf-8")
 
 
-def load_model(folder: Path) -> tuple[Description, Head, AnyEmbedder | None, Features]:
+def load_model(folder: Path) -> tuple[Description, AnyHead, AnyEmbedder | None, Features]:
     """Read a model folder. One with a text embedding holds a program, which this runs.
 
     Returns:
@@ -80,8 +96,10 @@ def load_model(folder: Path) -> tuple[Description, Head, AnyEmbedder | None, Fea
     shape = shape_of(embedder) if embedder else None
     rows = {name: feature.size for name, feature in features.parts.items()}
     try:
-        head = build_head(description.task, description.head, description.labels, shape, rows)
+        arguments = description.head, description.labels, shape, rows
+        head = Seq2seq(*arguments) if description.task == "seq2seq" else build_head(description.task, *arguments)
         head.load_weights(folder / HEAD_WEIGHTS)
+        head.temperature = description.temperature
     except (OSError, ValueError, KeyError) as error:
         raise ModelError(f"{folder / HEAD_WEIGHTS}: cannot be read ({str(error).splitlines()[0]})") from None
     return description, head, embedder, features

@@ -9,12 +9,13 @@ from models.label_scheme import spans_of_tags
 
 @dataclass(frozen=True)
 class Classification:
-    """The label of a text and the probability of every label, the most probable first; and the logit of every label,
-    if they were asked for."""
+    """The label of a text and the probability of every label, the most probable first; the logit of every label, if
+    they were asked for; and of a model that gives a text any number of labels those that are more probable than not."""
 
     label: str
     probabilities: dict[str, float]
     logits: dict[str, float] | None = None
+    labels: list[str] | None = None
 
 
 @dataclass(frozen=True)
@@ -28,17 +29,55 @@ class Span:
 
 
 @dataclass(frozen=True)
+class Path:
+    """A tag for each word, and the probability of all of them together."""
+
+    tags: list[str]
+    probability: float
+
+
+@dataclass(frozen=True)
 class Tagging:
     """The words of a text with their places in it, a tag for each, and the spans that tags of a scheme such as BIO or
-    BIOUL mark; and for each word the logit of every label, if they were asked for."""
+    BIOUL mark. If they were asked for: for each word the logit of every label, the best paths, and for each word the
+    probability of every label over all paths (labels are those that the model learned, in its own scheme)."""
 
     tokens: list[Token]
     tags: list[str]
     spans: list[Span]
     logits: list[dict[str, float]] | None = None
+    paths: list[Path] | None = None
+    marginals: list[dict[str, float]] | None = None
 
 
-Prediction = Classification | Tagging
+@dataclass(frozen=True)
+class Hypothesis:
+    """A translation, and its log probability in nats divided by the length normalisation of Wu et al. 2016."""
+
+    text: str
+    score: float
+
+
+@dataclass(frozen=True)
+class Attention:
+    """Where the decoder looked: for each target token, its end included, the weight of each source word."""
+
+    source: list[str]
+    target: list[str]
+    weights: list[list[float]]
+
+
+@dataclass(frozen=True)
+class Translation:
+    """The best translation, and the best ones with their scores, this one first; and the attention, if it was asked
+    for."""
+
+    text: str
+    hypotheses: list[Hypothesis]
+    attention: Attention | None = None
+
+
+Prediction = Classification | Tagging | Translation
 
 
 def to_json(prediction: Prediction) -> dict[str, Any]:

@@ -1,7 +1,8 @@
 """A trained model, ready to answer. The command line, the REST server and MLflow's pyfunc all ask this one."""
 
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path as FilePath
 from threading import Lock
 from typing import Any
 
@@ -11,14 +12,17 @@ from embeddings.embedders import AnyEmbedder
 from embeddings.errors import InputError
 from embeddings.tokenizer import Token, is_text, tokenize, tokens_of_words
 from models.description import Description
-from models.examples import mask_of, padded
 from models.features import Features
-from models.model_folder import load_model
-from models.predictions import Classification, Prediction, Tagging, spans_of
-from models.training import Head
+from models.labels import answers
+from models.model_folder import AnyHead, load_model
+from models.predictions import Classification, Path, Prediction, Tagging, spans_of
+from models.texts import mask_of, padded
 
 Text = str | Sequence[str]
-"""A raw text, or its words."""
+"""A raw text, or its words; or for a model of pairs two of these."""
+
+Read = tuple[str, list[Token]]
+"""A raw text and its words."""
 
 
 class Predictor:
@@ -35,22 +39,26 @@ class Predictor:
         'pandas'
     """
 
-    def __init__(self, description: Description, head: Head, embedder: AnyEmbedder | None, features: Features):
+    def __init__(self, description: Description, head: AnyHead, embedder: AnyEmbedder | None, features: Features):
         self.description = description
-        self._head = head
+        self._head: Any = head
         self._embedder = embedder
         self._features = features
         self._lock = Lock()
 
     @classmethod
-    def load(cls, folder: str | Path) -> "Predictor":
-        """Read a model folder.
+    def load(cls, folder: str | FilePath) -> "Predictor":
+        """Read a model folder; one of the task seq2seq gives a `Translator`.
 
         Raises:
             ModelError: the folder is no model.
             SourceError: its biLM cannot be read.
         """
-        return cls(*load_model(Path(folder)))
+        # It is a predictor itself.
+        from models.translator import Translator
+
+        loaded = load_model(FilePath(folder))
+        return (Translator if loaded[0].task == "seq2seq" else cls)(*loaded)
 
     def predict(self, texts: Sequence[Text], batch_size: int = 64, logits: bool = False) -> list[Prediction]:
         """Answer for each text.
@@ -64,20 +72,49 @@ class Predictor:
             In order, a `Classification` or a `Tagging` for each text.
 
         Raises:
-            InputError: a text has no words; the message names its position.
+            InputError: a text has no words, or is no pair though the model reads pairs; the message names its position.
         """
+        return self._in_batches(texts, batch_size, lambda batch: self._predict_batch(batch, logits))
+
+    def tag(
+        self, texts: Sequence[Text], batch_size: int = 64, paths: int = 0, marginals: bool = False
+    ) -> list[Tagging]:
+        """Answer for each text, with what a tagger knows beside the best path.
+
+        Args:
+            texts, batch_size: as for `predict`.
+            paths: how many of the best paths the answers hold, each with its probability.
+            marginals: whether the answers hold the probability of each label of each word.
+
+        Raises:
+            InputError: a text has no words; the message names its position. Or the model is no tagger.
+        """
+        if self.description.task != "tagging":
+            raise InputError(f"a model for {self.description.task} has no tags; expected one for tagging")
+        return self._in_batches(texts, batch_size, lambda batch: self._tag(batch, False, paths, marginals))
+
+    def _in_batches(self, texts: Sequence[Text], batch_size: int, answer: Callable[[list], list]) -> list:
+        """What `answer` gives for batches of texts and their tokens, in the order of the texts."""
         if isinstance(texts, str):
             raise InputError("expected a list of texts, found one text")
-        read = [self._read(text, position) for position, text in enumerate(texts)]
+        pairs = getattr(self.description.head, "pairs", False)
+        read: list = [(self._read_pair if pairs else self._read)(text, k) for k, text in enumerate(texts)]
+        lengths = [max(len(tokens) for _, tokens in (one if pairs else (one,))) for one in read]
         predictions: list = [None] * len(read)
         with self._lock:
-            for batch in _batches([len(tokens) for _, tokens in read], batch_size):
-                answers = self._predict_batch([read[k] for k in batch], logits)
-                for k, prediction in zip(batch, answers, strict=True):
+            for batch in _batches(lengths, batch_size):
+                for k, prediction in zip(batch, answer([read[k] for k in batch]), strict=True):
                     predictions[k] = prediction
         return predictions
 
-    def _read(self, text: Text, position: int) -> tuple[str, list[Token]]:
+    def _read_pair(self, texts: Any, position: int) -> tuple[Read, Read]:
+        if isinstance(texts, str) or len(texts) != 2:
+            found = "one text" if isinstance(texts, str) else f"{len(texts)} texts"
+            raise InputError(f"text {position} is {found}; expected two, as this model reads pairs")
+        first, second = (self._read(text, position) for text in texts)
+        return first, second
+
+    def _read(self, text: Text, position: int) -> Read:
         raw = text if isinstance(text, str) else " ".join(text)
         if not is_text(raw):
             raise InputError(f"text {position} holds half a character (a lone surrogate); expected Unicode text")
@@ -85,25 +122,43 @@ class Predictor:
             raise InputError(f"text {position} has no words; expected at least one")
         return raw, tokenize(raw, self.description.tokenizer) if isinstance(text, str) else tokens_of_words(text)
 
-    def _predict_batch(self, batch: list[tuple[str, list[Token]]], logits: bool) -> list[Prediction]:
+    def _predict_batch(self, batch: list, logits: bool) -> list:
+        if self.description.task == "tagging":
+            return self._tag(batch, logits)
+        options, labels = self.description.head, self.description.labels
+        # Of pairs the first texts, then the second ones.
+        scores, decoded, _ = self._decode(
+            [text for side in zip(*batch, strict=True) for text in side] if options.pairs else batch
+        )
+        return [
+            _classification(labels, row, _by_label(labels, score) if logits else None, options.multi_label)
+            for row, score in zip(decoded, scores, strict=True)
+        ]
+
+    def _tag(self, batch: list[Read], logits: bool, paths: int = 0, marginals: bool = False) -> list[Tagging]:
+        options, labels = self.description.head, self.description.labels
+        scores, decoded, lengths = self._decode(batch)
+        found = []
+        for (text, tokens), path in zip(batch, decoded, strict=True):
+            tags = answers(options, labels, path)
+            found.append(Tagging(tokens, tags, spans_of(text, tokens, tags)))
+        if logits:
+            found = [replace(one, logits=_by_word(labels, one, row)) for one, row in zip(found, scores, strict=True)]
+        if paths:
+            best = self._head.best_paths(scores, lengths, paths)
+            for k, row in enumerate(best):
+                found[k] = replace(found[k], paths=[Path(answers(options, labels, path), p) for path, p in row])
+        if marginals:
+            for k, row in enumerate(self._head.marginals(scores, lengths)):
+                found[k] = replace(found[k], marginals=_by_word(labels, found[k], row))
+        return found
+
+    def _decode(self, batch: list[Read]) -> tuple[np.ndarray, Any, np.ndarray]:
+        """The head's scores, what it makes of them, and the words of each text."""
         x = self._inputs([[token.text for token in tokens] for _, tokens in batch])
         lengths = x["mask"].sum(axis=1)
         scores = self._head.predict_on_batch(x)
-        decoded = self._head.decode(scores, lengths)
-        labels = self.description.labels
-        if self.description.task == "classification":
-            return [
-                _classification(labels, probabilities, _by_label(labels, row) if logits else None)
-                for probabilities, row in zip(decoded, scores, strict=True)
-            ]
-        return [
-            _tagging(
-                text, tokens, [labels[k] for k in path], [_by_label(labels, word) for word in row] if logits else None
-            )
-            for (text, tokens), path, row in zip(
-                batch, decoded, (row[:length] for row, length in zip(scores, lengths, strict=True)), strict=True
-            )
-        ]
+        return scores, self._head.decode(scores, lengths), lengths
 
     def _inputs(self, sentences: list[list[str]]) -> dict[str, Any]:
         """What the head takes of a batch."""
@@ -130,10 +185,13 @@ def _by_label(labels: list[str], numbers: np.ndarray) -> dict[str, float]:
     return dict(zip(labels, map(float, numbers), strict=True))
 
 
-def _classification(labels: list[str], probabilities: np.ndarray, logits: dict[str, float] | None) -> Classification:
+def _by_word(labels: list[str], answer: Tagging, numbers: np.ndarray) -> list[dict[str, float]]:
+    return [_by_label(labels, row) for row in numbers[: len(answer.tokens)]]
+
+
+def _classification(
+    labels: list[str], probabilities: np.ndarray, logits: dict[str, float] | None, multi_label: bool
+) -> Classification:
     ranked = sorted(_by_label(labels, probabilities).items(), key=lambda pair: -pair[1])
-    return Classification(ranked[0][0], dict(ranked), logits)
-
-
-def _tagging(text: str, tokens: list[Token], tags: list[str], logits: list[dict[str, float]] | None) -> Tagging:
-    return Tagging(tokens, tags, spans_of(text, tokens, tags), logits)
+    likely = [label for label, p in ranked if p > 0.5] if multi_label else None
+    return Classification(ranked[0][0], dict(ranked), logits, likely)

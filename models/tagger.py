@@ -36,6 +36,7 @@ class Tagger(keras.Model):
         **kwargs,
     ):
         super().__init__(**kwargs)
+        self.options = options
         # === Layers ===
         self.encoder = Encoder(options, shape, rows, name="encoder")
         count = labels if isinstance(labels, int) else len(labels)
@@ -62,3 +63,19 @@ class Tagger(keras.Model):
         if self.crf is not None:
             return self.crf.decode(emissions, lengths)
         return [row[:length].argmax(axis=-1) for row, length in zip(emissions, lengths, strict=True)]
+
+    def best_paths(self, emissions: np.ndarray, lengths: np.ndarray, n: int) -> list[list[tuple[np.ndarray, float]]]:
+        """The `n` best paths of each text with their probabilities; see `CRF.best_paths`."""
+        return self._chain().best_paths(emissions, lengths, n)
+
+    def marginals(self, emissions: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+        """The probability of each tag of each word, `[batch, time, labels]`; see `CRF.marginals`."""
+        return self._chain().marginals(emissions, lengths)
+
+    def _chain(self) -> CRF:
+        """The CRF; without one, words are a chain whose tags know nothing of one another."""
+        if self.crf is not None:
+            return self.crf
+        chain = CRF(self.output_layer.units, boundaries=False)
+        chain.transitions.assign(np.zeros(chain.transitions.shape))
+        return chain

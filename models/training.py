@@ -1,33 +1,47 @@
-"""Training of a head on the frozen layers of a biLM."""
+"""Training of a head, on the layers of a biLM or on none."""
 
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import keras
 import numpy as np
 
+from embeddings.bilm import BiLM
+from embeddings.compiled import compiled
 from embeddings.errors import ConfigError
 from embeddings.store import Store
 from models.biattentive import BiattentiveClassifier
+from models.calibration import fit_temperature
 from models.classifier import Classifier
-from models.examples import Examples, batches
+from models.encoder import layer_weights
+from models.examples import Examples
+from models.features import Features
+from models.fine_tuning import HeadOnBiLM
+from models.labels import answers, class_weights, numbered_targets
 from models.metrics import main_metric, score
-from models.options import HeadOptions, Task, TrainingSettings, check_trainable
+from models.optimizers import build_optimizer
+from models.options import HeadOptions, Task, TrainingSettings, WordInput, check_trainable
+from models.pretrained_vectors import PretrainedVectors
 from models.tagger import Tagger
+from models.text_classifier import TextClassifier
+from models.texts import Layers, Texts
 
 Head = Classifier | BiattentiveClassifier | Tagger
 
 
 @dataclass(frozen=True)
 class Epoch:
-    """What one pass over the training data gave: the mean loss in nats a text, the validation scores, and the seconds
-    it took."""
+    """What one pass over the training data gave: the mean loss in nats a text, the validation scores, the seconds it
+    took, words a second while it learned, and the weights of the biLM's layers (`models.encoder.layer_weights`)."""
 
     number: int
     loss: float
     scores: dict[str, float]
     seconds: float
+    words_per_second: float = 0.0
+    layer_weights: dict[str, list[float]] | None = None
 
 
 def build_head(
@@ -46,9 +60,13 @@ def build_head(
         shape: `(layers, dim)` of the biLM, or None without one.
         rows: of the vocabulary of each feature.
     """
-    if task == "tagging":
-        return Tagger(options, labels, shape, rows)
-    return (BiattentiveClassifier if options.biattention else Classifier)(options, labels, shape, rows)
+    kind: Any = Tagger
+    if task == "classification":
+        kind = BiattentiveClassifier if options.biattention else Classifier
+    head = kind(options, labels, shape, rows)
+    # XLA would compile anew for every length.
+    head.jit_compile = False
+    return head
 
 
 def train_head(
@@ -56,66 +74,202 @@ def train_head(
     options: HeadOptions,
     settings: TrainingSettings,
     labels: Sequence[str],
-    train: tuple[Examples, Store],
-    validation: tuple[Examples, Store],
+    train: tuple[Examples, Layers],
+    validation: tuple[Examples, Layers],
     seed: int,
     on_epoch: Callable[[Epoch], None] = lambda epoch: None,
-) -> Head:
+    features: Features | None = None,
+    vectors: PretrainedVectors | None = None,
+) -> Head | HeadOnBiLM:
     """Train a head and keep its best epoch.
 
     Args:
         task: classification or tagging.
-        options, settings: of the head and of its training.
-        labels: the label set.
-        train, validation: examples, and the biLM's layers of their sentences.
+        options, settings: of the head, with what the data say (`models.labels.resolve_options`), and of its training.
+        labels: the label set (`models.labels.label_set`).
+        train, validation: examples; and a store of the biLM's layers of their texts, or the biLM itself, the same for
+            both, to compute the layers on the fly, or None for a head without ELMo.
         seed: of the initial weights, dropout and the order of the batches.
         on_epoch: called after each epoch.
+        features: of the head, if it has inputs of words or characters (`Features.learned`).
+        vectors: word vectors from which the inputs of words begin.
+
+    Returns:
+        The head; above a biLM the two as one model.
 
     Raises:
         InputError: an example has a label that is not in the label set.
-        ConfigError: such a head cannot be trained on these labels.
+        ConfigError: such a head cannot be trained on these labels and layers.
     """
     try:
         check_trainable(task, options, labels)
+        _check_layers(task, options, settings, train[1])
     except ValueError as error:
         raise ConfigError(f"head: {error}") from None
     keras.utils.set_random_seed(seed)
     random = np.random.default_rng(seed)
-    (examples, store), (held_out, held_out_store) = train, validation
-    head = build_head(task, options, labels, (store.layers, store.dim))
-    # XLA would compile anew for every length.
-    head.compile(keras.optimizers.Adam(settings.learning_rate, global_clipnorm=settings.clip_norm), jit_compile=False)
-    targets = examples.numbered(labels)
-    held_out.numbered(labels)
+    (examples, layers), (held_out, held_out_layers) = train, validation
+    texts = Texts(layers, examples, options, features)
+    held_out_texts = Texts(held_out_layers, held_out, options, features)
+    targets = numbered_targets(options, labels, examples)
+    held_out_targets = numbered_targets(options, labels, held_out)
+    rows = {name: feature.size for name, feature in features.parts.items()} if features else None
+    head = build_head(task, options, labels, _shape(layers), rows)
+    if vectors:
+        _begin_with(vectors, head, features)
+    if isinstance(head, TextClassifier):
+        head.class_weights = class_weights(settings.class_weights, options, labels, targets)
+    model, rates = _on(layers, head, settings)
+    weights = model.trainable_variables
+    optimizer = build_optimizer(settings, model, -(-len(texts) // settings.batch_size), rates)
+    model.compile(optimizer, jit_compile=False)
+    step = training_step(model)
+    gradual = settings.fine_tune and settings.unfreezing == "gradual"
+
     epochs: list[Epoch] = []
     for number in range(1, settings.epochs + 1):
         began = time.perf_counter()
-        losses = [head.train_on_batch(x, y) for _, x, y in batches(store, targets, settings.batch_size, random)]
-        scores = score(task, held_out.targets, predict_labels(task, head, held_out_store, labels), labels)
-        epochs.append(Epoch(number, float(np.mean(losses)), scores, time.perf_counter() - began))
+        if gradual and model.unfreeze(number - 1):
+            step = training_step(model)
+        losses = [float(step(x, y)) for _, x, y in texts.batches(targets, settings.batch_size, random)]
+        speed = texts.words / (time.perf_counter() - began)
+        last = model.get_weights()
+        optimizer.finalize_variable_values(weights)
+        predicted = predict_labels(task, model, held_out_texts, labels)
+        scores = score(task, held_out.targets, predicted, labels)
+        seconds = time.perf_counter() - began
+        epochs.append(Epoch(number, float(np.mean(losses)), scores, seconds, speed, layer_weights(head)))
         on_epoch(epochs[-1])
         since = number - best_epoch(epochs, task, labels).number
         if not since:
-            best = head.get_weights()
+            best = model.get_weights()
         if since >= settings.patience:
             break
-    head.set_weights(best)
-    return head
+        if settings.average:
+            model.set_weights(last)
+    model.set_weights(best)
+    if isinstance(head, TextClassifier) and settings.calibrate:
+        logits = predict_logits(model, held_out_texts)
+        head.temperature = fit_temperature(logits, np.array(held_out_targets), options.multi_label)
+    return model
+
+
+def _on(layers: Layers, head: Head, settings: TrainingSettings) -> tuple[Any, dict[str, float]]:
+    """What is trained: the head, or above a biLM the two; with the rates of the biLM's weights."""
+    if not isinstance(layers, BiLM):
+        return head, {}
+    model = HeadOnBiLM(layers, head)
+    groups = model.groups()
+    model.unfreeze(len(groups) if settings.fine_tune else 0)
+    return model, {w.path: settings.rate_factor**-k for k, group in enumerate(groups, start=1) for w in group}
+
+
+def training_step(model: keras.Model) -> Callable[[dict, Any], Any]:
+    """What does one step: takes what the model takes and the targets, gives the batch's mean loss in nats.
+
+    On TensorFlow it is traced once, for batches of any shape; Keras's own traces anew for some of them.
+
+    Args:
+        model: compiled.
+    """
+
+    model.make_train_function(force=True)
+
+    def keras_step(x, y):
+        # Keras answers with the mean since the last reset.
+        model.reset_metrics()
+        return model.train_on_batch(x, y)
+
+    if keras.backend.backend() != "tensorflow":
+        return keras_step
+    import tensorflow as tf
+
+    def step(x, y):
+        with tf.GradientTape() as tape:
+            loss = model.compute_loss(x=x, y=y, y_pred=model(x, training=True))
+        weights = model.trainable_weights
+        gradients = tape.gradient(loss, [weight.value for weight in weights])
+        model.optimizer.apply_gradients(zip(gradients, weights, strict=True))
+        return loss
+
+    return compiled(step)
+
+
+def _check_layers(task: Task, options: HeadOptions, settings: TrainingSettings, layers: Layers) -> None:
+    if options.uses_bilm and layers is None:
+        raise ValueError("'elmo' in its inputs needs a biLM; there is none")
+    if settings.fine_tune and not isinstance(layers, BiLM):
+        raise ValueError("training.fine_tune needs a biLM that is computed on the fly")
+    if settings.class_weights != "none" and task != "classification":
+        raise ValueError("training.class_weights is for classification; this is tagging")
+
+
+def _shape(layers: Layers) -> tuple[int, int] | None:
+    if isinstance(layers, BiLM):
+        return layers.options.layers + 1, layers.options.dim
+    return None if layers is None else (layers.layers, layers.dim)
+
+
+def _begin_with(vectors: PretrainedVectors, head: Head, features: Features | None) -> None:
+    """Give the inputs of words the vectors of those that have some."""
+    parts = zip(head.options.features, head.encoder.features, strict=True)
+    for part, layer in ((part, layer) for part, layer in parts if isinstance(part, WordInput)):
+        assert features is not None
+        table = keras.ops.convert_to_numpy(layer.vectors).copy()
+        for row, word in enumerate(features.parts[part.name].entries or [], start=2):
+            vector = vectors.of(word)
+            if vector is not None:
+                table[row] = vector
+        layer.vectors.assign(table)
 
 
 def best_epoch(epochs: Sequence[Epoch], task: Task, labels: Sequence[str]) -> Epoch:
     """The epoch with the best validation score, the first of equals; its weights are the ones that training keeps."""
-    return max(epochs, key=lambda epoch: epoch.scores[main_metric(task, labels)])
+    metric = main_metric(task, labels, epochs[0].scores)
+    return max(epochs, key=lambda epoch: epoch.scores[metric])
 
 
-def predict_labels(task: Task, head: Head, store: Store, labels: Sequence[str], batch_size: int = 128) -> list:
-    """The label of each text, or the tags of its words, in the order of the store."""
-    predicted: list = [None] * len(store)
-    for positions, x, _ in batches(store, None, batch_size):
-        decoded = head.decode(head.predict_on_batch(x), x["mask"].sum(axis=1))
+def _prediction(head: Head | HeadOnBiLM) -> Callable[[dict], np.ndarray]:
+    """The head's answers, traced once for batches of any shape."""
+    if keras.backend.backend() != "tensorflow":
+        return head.predict_on_batch
+    # Kept, since a trace costs seconds and training asks after each epoch.
+    if not hasattr(head, "traced"):
+        head.traced = compiled(lambda x: head(x, training=False))
+    return lambda x: head.traced(x).numpy()
+
+
+def predict_logits(head: Head | HeadOnBiLM, texts: Texts, batch_size: int = 128) -> np.ndarray:
+    """What a classifier scores the labels with: `[texts, labels]`, in the order of the texts."""
+    logits: list = [None] * len(texts)
+    predict = _prediction(head)
+    for positions, x, _ in texts.batches(None, batch_size):
+        for position, row in zip(positions, predict(x), strict=True):
+            logits[position] = row
+    return np.stack(logits)
+
+
+def predict_labels(
+    task: Task, head: Head | HeadOnBiLM, texts: Texts | Store, labels: Sequence[str], batch_size: int = 128
+) -> list:
+    """The label of each text, its labels if it may have many, or the tags of its words, in the order of the texts.
+
+    Args:
+        task, labels: of the head.
+        head: trained.
+        texts: what it takes; of a head without features a store of the layers will do.
+        batch_size: texts that pass the head at once.
+    """
+    texts = Texts(texts) if isinstance(texts, Store) else texts
+    predicted: list = [None] * len(texts)
+    predict = _prediction(head)
+    for positions, x, _ in texts.batches(None, batch_size):
+        decoded = head.decode(predict(x), x["mask"].sum(axis=1))
         for position, result in zip(positions, decoded, strict=True):
-            if task == "classification":
-                predicted[position] = labels[int(np.argmax(result))]
+            if task == "tagging":
+                predicted[position] = answers(head.options, labels, result)
+            elif head.options.multi_label:
+                predicted[position] = [label for label, p in zip(labels, result, strict=True) if p > 0.5]
             else:
-                predicted[position] = [labels[k] for k in result]
+                predicted[position] = labels[int(np.argmax(result))]
     return predicted

@@ -122,16 +122,38 @@ def embed(
 
 
 @app.command()
+def data(
+    config: Config,
+    change: Changes = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+) -> None:
+    """Report on the data of a training config: sizes, lengths, classes, duplicates, checksums."""
+    from pipeline.config import DataConfig, read_config
+    from pipeline.data import read_data
+    from pipeline.data_report import lines_of, report_of
+
+    read = read_config(DataConfig, config, change)
+    report = report_of(read.task, read_data(read.task, read.data))
+    print(json.dumps(report, ensure_ascii=False, indent=2) if as_json else "\n".join(lines_of(report)))
+
+
+@app.command()
 def train(config: Config, change: Changes = None) -> None:
     """Train a head, track it in MLflow and register it."""
-    from pipeline.config import TrainConfig, read_config
+    from pipeline.config import Seq2seqConfig, TrainConfig, read_config
 
     read = read_config(TrainConfig, config, change)
     _load_keras()
     from pipeline.progress import print_epoch, print_scores
-    from pipeline.train import train_stage
 
-    trained = train_stage(read, print_epoch)
+    if isinstance(read, Seq2seqConfig):
+        from pipeline.train_seq2seq import train_seq2seq_stage
+
+        trained = train_seq2seq_stage(read, print_epoch)
+    else:
+        from pipeline.train import train_stage
+
+        trained = train_stage(read, print_epoch)
     print_scores(f"{read.name} on the test data (weights of epoch {trained.kept_epoch})", trained.scores)
     if trained.version:
         print(

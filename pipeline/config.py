@@ -1,12 +1,23 @@
 """Config files: what each key means, and where in the file a wrong one stands."""
 
 import difflib
+import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from embeddings.errors import ConfigError
 from embeddings.handle import is_handle
@@ -14,7 +25,11 @@ from embeddings.options import BiLMOptions
 from embeddings.settings import PretrainingSettings
 from embeddings.tokenizer import TokenizerName
 from models.options import HeadOptions, Task, TrainingSettings, check_trainable
-from pipeline.docs_corpus import PREFIX
+from models.pretrained_vectors import is_vectors
+from models.seq2seq_options import Seq2seqOptions, Seq2seqTraining
+from pipeline.data_hub import HUB, hub_parts
+from pipeline.docs_corpus import PREFIX, SPLITS
+from pipeline.embedded import PREFIXES
 from pipeline.readers import Format
 
 
@@ -23,15 +38,27 @@ class _Section(BaseModel):
 
 
 def _existing(name: str) -> str:
-    if not name.startswith(PREFIX) and not Path(name).is_file():
+    if not name.startswith(PREFIXES) and not Path(name).is_file():
         raise ValueError(f"no such file: {name}")
     return name
 
 
 def _existing_source(source: str) -> str:
+    if source in NO_SOURCE:
+        return source
     if not (is_handle(source) or all(Path(part).exists() for part in source.split(",")) or Path(source).exists()):
         raise ValueError(f"no such source: {source}; expected a folder, an archive, a TF-Hub handle or OPTIONS,WEIGHTS")
     return source
+
+
+NO_SOURCE = ("none", "tfidf")
+"""What `embedding.source` says where nothing is below the head, or no head is trained at all."""
+
+
+def _existing_vectors(name: str) -> str:
+    if not Path(name).is_file():
+        raise ValueError(f"no such file: {name}; expected word vectors in text form")
+    return name
 
 
 def _corpus(names: str | tuple[str, ...]) -> str | tuple[str, ...]:
@@ -116,42 +143,208 @@ class PretrainConfig(_Section):
         return self
 
 
-class Data(_Section):
+Files = str | list[str] | dict[str, str]
+"""A data file, several, or one for each label: `{positive: a.txt, negative: b.txt}`. A name is a path, data that Telmo
+makes (`docs:library/train`, `babel:dates-pt/train`), or a data set of the hub
+(`hub:NAME[@REVISION]:[CONFIG:]SPLIT`, whose name may also be a folder that `datasets` wrote)."""
+
+
+def _pattern(pattern: str) -> str:
+    try:
+        groups = re.compile(pattern).groupindex
+    except re.error as error:
+        raise ValueError(f"not a regular expression ({error})") from None
+    if not groups:
+        raise ValueError("names no column; expected groups such as (?P<label>...) and (?P<text>...)")
+    return pattern
+
+
+class Texts(_Section):
+    """How labelled texts are written.
+
+    Args:
+        format: of the files, if their names do not tell.
+        encoding: of the files; `detect` has each told from its bytes.
+        delimiter: between the columns of csv, tsv and conll, if it is not the usual one.
+        columns: names of the columns of csv and tsv without a header, and of conll.
+        pattern: a regular expression for a whole line of text, whose named groups are the columns; by default the line
+            is the column `text`. The questions of TREC: `(?P<label>\\w+):(?P<fine>\\w+) (?P<text>.*)`.
+        text, label: columns; by default `text` and `label`, for tagging `words` and `tags` (in conllu `form` and
+            `upos`, in conll the first and the last), for seq2seq `source` and `target`.
+        text_pair: column of the second text, to classify pairs of texts.
+        label_separator: between the labels of a text that may have none, one or several; a list in a column needs none.
+        tokenizer: how a raw text becomes words. Words to be tagged are taken as they are.
+        target_tokenizer: likewise for the targets of seq2seq; by default the same.
+    """
+
+    format: Format | None = None
+    encoding: str = "utf-8"
+    delimiter: Annotated[str, Field(min_length=1, max_length=1)] | None = None
+    columns: tuple[str, ...] | None = None
+    pattern: Annotated[str, AfterValidator(_pattern)] | None = None
+    text: str | None = None
+    text_pair: str | None = None
+    label: str | None = None
+    label_separator: Annotated[str, Field(min_length=1)] | None = None
+    tokenizer: TokenizerName = "spacy"
+    target_tokenizer: TokenizerName | None = None
+
+
+class Split(_Section):
+    """How validation and test data without a file are drawn from the training data: always the same, whatever the
+    config's seed.
+
+    Args:
+        validation, test: shares of all that the training files hold.
+        folds: equal parts, of which one is the test data, for cross-validation.
+        fold: which of them, from 1.
+        group: column whose values are not to stand in two splits, such as an author; `document` in CoNLL files; the
+            text's own column keeps equal texts together.
+        stratify: give each split the same share of every label, in classification.
+        seed: of the draw.
+    """
+
+    validation: Annotated[float, Field(gt=0, lt=1)] | None = None
+    test: Annotated[float, Field(gt=0, lt=1)] | None = None
+    folds: Annotated[int, Field(ge=2)] | None = None
+    fold: Annotated[int, Field(ge=1)] = 1
+    group: str | None = None
+    stratify: bool = True
+    seed: int = 1
+
+    @model_validator(mode="after")
+    def _possible(self) -> "Split":
+        if self.folds and self.test:
+            raise ValueError("'test' and 'folds' both make test data; expected one of them")
+        if self.folds and self.fold > self.folds:
+            raise ValueError(f"fold {self.fold} of {self.folds} folds; expected 1 to {self.folds}")
+        if (self.validation or 0) + self.test_share >= 1:
+            raise ValueError("validation and test data leave nothing to train on; expected shares below 1 together")
+        return self
+
+    @property
+    def test_share(self) -> float:
+        return 1 / self.folds if self.folds else self.test or 0.0
+
+
+class Data(Texts):
     """The labelled texts.
 
     Args:
-        train, validation, test: data files.
-        format: of the files, if their names do not tell.
-        text, label: columns; by default `text` and `label`, for tagging `words` and `tags`.
-        tokenizer: how a raw text becomes words.
-        limit: most examples of the training file; drawn at random, always the same ones.
-        held_out_limit: likewise of the validation and of the test file.
+        folder: that the paths of the files begin in; by default the one in which the command runs.
+        train: files.
+        validation, test: files; or drawn from the training data as `split` says.
+        split: how.
+        more_labels: that held-out data may have though the training data lack them; others are taken for a mistake.
+        limit: most examples of the training data; drawn at random, always the same ones.
+        held_out_limit: likewise of the validation and of the test data.
     """
 
-    train: DataFile
-    validation: DataFile
-    test: DataFile
-    format: Format | None = None
-    text: str | None = None
-    label: str | None = None
-    tokenizer: TokenizerName = "spacy"
-    encoding: str = "utf-8"
+    folder: Path | None = None
+    train: Files
+    validation: Files | None = None
+    test: Files | None = None
+    split: Split = Split()
+    more_labels: tuple[str, ...] = ()
     limit: int | None = Field(None, ge=1)
     held_out_limit: int | None = Field(None, ge=1)
+
+    @field_validator(*SPLITS, mode="plain")
+    @classmethod
+    def _there(cls, files: Any, info: ValidationInfo) -> Files | None:
+        if files is None and info.field_name != "train":
+            return None
+        if isinstance(files, dict):
+            files = {str(label): name for label, name in files.items()}
+        names = [name for _, name in _named_files(files, None)]
+        if not names or not all(isinstance(name, str) for name in names):
+            raise ValueError(f"found {files!r}; expected a file, a list of files, or a file for each label")
+        for _, name in _named_files(files, info.data.get("folder")):
+            if name.startswith(HUB):
+                hub_parts(name)
+            else:
+                _existing(name)
+        return files
+
+    @model_validator(mode="after")
+    def _complete(self) -> "Data":
+        for split, drawn in (("validation", self.split.validation), ("test", self.split.test or self.split.folds)):
+            if drawn and getattr(self, split):
+                how = f"split.{'folds' if split == 'test' and self.split.folds else split}"
+                raise ValueError(f"'{split}' has files, and '{how}' draws it, too; expected one of them")
+            if not drawn and not getattr(self, split):
+                raise ValueError(f"no {split} data; expected files in '{split}' or a share in 'split.{split}'")
+        return self
+
+    def files(self, split: str) -> list[tuple[str | None, str]]:
+        """The label, if it is the file's, and the name of each file of a split; none if the split is drawn."""
+        return _named_files(getattr(self, split), self.folder)
+
+
+def _named_files(files: Any, folder: Path | None) -> list[tuple[str | None, str]]:
+    labelled: list[tuple[str | None, str]]
+    labelled = list(files.items()) if isinstance(files, dict) else [(None, name) for name in _listed(files)]
+    if folder is None:
+        return labelled
+    return [(label, name if name.startswith((*PREFIXES, HUB)) else str(folder / name)) for label, name in labelled]
+
+
+def _listed(files: Any) -> list:
+    return files if isinstance(files, list) else [] if files is None else [files]
+
+
+class DataConfig(_Section):
+    """The part of a training config that `telmo data` reads; the rest may be anything.
+
+    Args:
+        task: classification, tagging or seq2seq.
+        data: the labelled texts.
+    """
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+    task: Task
+    data: Data
 
 
 class Embedding(_Section):
     """What is below the head.
 
     Args:
-        source: a biLM in any form, or for classification a SavedModel that embeds texts.
+        source: a biLM in any form, or for classification a SavedModel that embeds texts. Or to compare it with: a file
+            of word vectors in text form (GloVe, fastText: `.txt` or `.vec`, plain or compressed); `none`, to learn
+            from the labelled texts alone; `tfidf`, for TF-IDF with logistic regression in place of a head. Where
+            there is no biLM, words and characters stand in for ELMo in the head's inputs.
         weights: `pretrained`, or `random` for a biLM of the same sizes that has learned nothing.
-        store: folder that keeps the computed layers for the next run; by default they are removed after training.
+        vectors: a file of word vectors beside the biLM, for the head's input of words.
+        store: folder that keeps a biLM's computed layers for the next run; by default they are removed after training.
     """
 
     source: Annotated[str, AfterValidator(_existing_source)]
     weights: Annotated[str, Field(pattern="^(pretrained|random)$")] = "pretrained"
+    vectors: Annotated[str, AfterValidator(_existing_vectors)] | None = None
     store: Path | None = None
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "Embedding":
+        if self.kind == "bilm":
+            return self
+        if self.vectors is not None:
+            raise ValueError(f"'vectors' stands beside a biLM; the source is {self.source}")
+        if self.weights == "random":
+            raise ValueError(f"weights 'random' is for a biLM; the source is {self.source}")
+        return self
+
+    @property
+    def kind(self) -> Literal["bilm", "vectors", "none", "tfidf"]:
+        """What the source is; `bilm` stands for a SavedModel too."""
+        if self.source in NO_SOURCE:
+            return self.source  # type: ignore[return-value]
+        return "vectors" if is_vectors(self.source) else "bilm"
+
+    @property
+    def vectors_file(self) -> str | None:
+        """The file of word vectors, if there is one."""
+        return self.source if self.kind == "vectors" else self.vectors
 
 
 class TrainConfig(_Section):
@@ -181,6 +374,34 @@ class TrainConfig(_Section):
             check_trainable(self.task, self.head)
         except ValueError as error:
             raise ValueError(f"'head': {error}") from None
+        if self.training.fine_tune and self.embedding.kind != "bilm":
+            raise ValueError(f"'training.fine_tune' trains a biLM; the source is {self.embedding.source}")
+        return self
+
+
+class Seq2seqConfig(TrainConfig):
+    """What `telmo train` does for the task seq2seq.
+
+    Args:
+        task: seq2seq.
+        embedding: the biLM, or `none`.
+        head, training: of a translating model.
+    """
+
+    task: Literal["seq2seq"]
+    embedding: Embedding = Embedding(source="none")
+    head: Seq2seqOptions = Seq2seqOptions()  # type: ignore[assignment]
+    training: Seq2seqTraining = Seq2seqTraining()
+
+    @model_validator(mode="after")
+    def _trainable(self) -> "Seq2seqConfig":
+        if self.embedding.vectors_file or self.embedding.kind == "tfidf":
+            found = self.embedding.vectors_file or self.embedding.source
+            raise ValueError(f"'embedding': {found} is not for seq2seq; expected a biLM or none")
+        if self.embedding.kind == "bilm" and not self.head.uses_bilm:
+            raise ValueError("'head.inputs' has no 'elmo', which reads the biLM of 'embedding'")
+        if self.training.fine_tune:
+            raise ValueError("'training.fine_tune' is for classification and tagging; this is seq2seq")
         return self
 
 
@@ -191,7 +412,7 @@ def read_config(kind: type[Config], path: Path, changes: list[str] | None = None
     """Read a YAML config.
 
     Args:
-        kind: `PretrainConfig` or `TrainConfig`.
+        kind: `PretrainConfig` or `TrainConfig`, which for the task seq2seq gives a `Seq2seqConfig`.
         path: the file.
         changes: `key=value` from the command line, such as `training.epochs=3`; the value is YAML.
 
@@ -217,6 +438,8 @@ def read_config(kind: type[Config], path: Path, changes: list[str] | None = None
         raise ConfigError(f"{path}: found {type(values).__name__}; expected keys and values")
     for change in changes or []:
         _change(values, change)
+    if issubclass(kind, TrainConfig) and values.get("task") == "seq2seq":
+        kind = Seq2seqConfig  # type: ignore[assignment]
     try:
         return kind.model_validate(values)
     except ValidationError as error:

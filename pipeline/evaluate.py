@@ -6,8 +6,12 @@ from embeddings.atomic import atomic_file
 from models.metrics import flat_labels, score
 from models.predictions import Classification
 from models.predictor import Predictor
+from models.seq2seq_metrics import translation_scores
+from models.translator import Translator
 from pipeline import plots
-from pipeline.readers import Format, data_file, read_examples
+from pipeline.config import Texts
+from pipeline.data_examples import read_examples
+from pipeline.readers import Format
 
 
 def evaluate_stage(
@@ -26,7 +30,7 @@ def evaluate_stage(
         folder: of the trained model.
         data: a data file.
         text, label, encoding, format: as in a training config.
-        plot: PNG file for the confusion matrix.
+        plot: PNG file for the confusion matrix; translations have none.
 
     Raises:
         ModelError: the folder is no model.
@@ -34,12 +38,26 @@ def evaluate_stage(
     """
     predictor = Predictor.load(folder)
     description = predictor.description
-    examples = read_examples(data_file(data), description.task, text, label, description.tokenizer, encoding, format)
+    texts = Texts(
+        text=text,
+        label=label,
+        encoding=encoding,
+        format=format,
+        tokenizer=description.tokenizer,
+        target_tokenizer=description.target_tokenizer,
+    )
+    examples = read_examples(data, description.task, texts)
+    if isinstance(predictor, Translator):
+        found = [translation.text for translation in predictor.translate(examples.sentences)]
+        return translation_scores(examples.references or [], found) | {"examples": len(examples)}
     if description.task == "tagging":
         examples = examples.in_scheme(description.labels, description.head.constraints)
     examples.numbered(description.labels)
     predictions = predictor.predict(examples.sentences)
-    predicted = [answer.label if isinstance(answer, Classification) else answer.tags for answer in predictions]
+    predicted = [
+        answer.label if isinstance(answer, Classification) else answer.tags  # type: ignore[union-attr]
+        for answer in predictions
+    ]
     if plot:
         gold, answers = flat_labels(examples.targets), flat_labels(predicted)
         with atomic_file(plot) as temporary:

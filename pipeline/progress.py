@@ -19,7 +19,7 @@ from rich.progress import (
 from rich.table import Table
 
 from models.label_scheme import split_tag
-from models.predictions import Classification, Prediction
+from models.predictions import Classification, Prediction, Translation
 
 if TYPE_CHECKING:
     from embeddings.pretraining import Progress as Pretraining
@@ -105,7 +105,9 @@ def _text(value: Any) -> str:
 
 def one_line(text: str, prediction: Prediction) -> str:
     """A prediction for a person: label, probability and text; or the text with the spans in brackets; or words with
-    their tags."""
+    their tags; or the best translation."""
+    if isinstance(prediction, Translation):
+        return prediction.text
     if isinstance(prediction, Classification):
         return f"{prediction.label}\t{prediction.probabilities[prediction.label]:.3f}\t{text}"
     if all(tag == "O" or split_tag(tag)[0] != "O" for tag in prediction.tags):

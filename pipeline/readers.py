@@ -1,20 +1,17 @@
-"""Data files as sentences and as labelled examples, read line by line."""
+"""Data files as lines and as sentences, read line by line."""
 
-import csv
-import json
-from collections.abc import Iterable, Iterator
+import codecs
+import re
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from random import Random
-from typing import Literal, TypeVar
+from typing import Literal, NamedTuple
 
 from embeddings.errors import InputError
-from embeddings.tokenizer import TokenizerName, is_text, words
-from models.examples import Examples
-from models.options import Task
+from embeddings.tokenizer import TokenizerName, words
 from pipeline.compressed import raw_lines, uncompressed_name
-from pipeline.docs_corpus import PREFIX, docs_file
+from pipeline.embedded import PREFIXES, embedded_file
 
-Format = Literal["text", "csv", "tsv", "jsonl", "conllu", "conll"]
+Format = Literal["text", "csv", "tsv", "jsonl", "conllu", "conll", "parquet"]
 SUFFIXES: dict[str, Format] = {
     ".txt": "text",
     ".csv": "csv",
@@ -22,16 +19,19 @@ SUFFIXES: dict[str, Format] = {
     ".jsonl": "jsonl",
     ".conllu": "conllu",
     ".conll": "conll",
+    ".parquet": "parquet",
 }
+DETECT = "detect"
+"""The encoding's name that has it told from the bytes of the file."""
 
 
 def data_file(name: str) -> Path:
-    """The file that a config or a command names: a path, or a part of the docs corpus (`docs:...`).
+    """The file that a config or a command names: a path, or data that Telmo makes (`docs:...`, `babel:...`).
 
     Raises:
         InputError: there is no such file, or it is empty.
     """
-    path = docs_file(name) if name.startswith(PREFIX) else Path(name)
+    path = embedded_file(name) if name.startswith(PREFIXES) else Path(name)
     if not path.is_file():
         raise InputError(f"{name}: {'is a folder' if path.is_dir() else 'no such file'}; expected a data file")
     if path.stat().st_size == 0:
@@ -57,16 +57,23 @@ _MARK = b"\xef\xbb\xbf"
 def lines(path: Path, encoding: str = "utf-8") -> Iterator[str]:
     """The lines of a text file, without their ends. A compressed one is unpacked as it is read.
 
+    Args:
+        path: the file.
+        encoding: of the file; `detect` has it told from its bytes.
+
     Raises:
         InputError: a line is not of this encoding, with the line and the byte; or the encoding is unknown; or the file
             cannot be opened or is damaged.
     """
+    encoding = detected_encoding(path) if encoding == DETECT else encoding
     try:
         ascii_is_kept = "\n".encode(encoding) == b"\n"
-    except LookupError:
-        ascii_is_kept = False
+    except (LookupError, UnicodeError):
+        expected = f"expected utf-8, latin-1, cp1252 or the like, or '{DETECT}'"
+        raise InputError(f"{path}: encoding '{encoding}' cannot be read; {expected}") from None
     if not ascii_is_kept:
-        raise InputError(f"{path}: encoding '{encoding}' cannot be read; expected utf-8, latin-1, cp1252 or the like")
+        yield from _wide_lines(path, encoding)
+        return
     for number, line in enumerate(raw_lines(path), start=1):
         # The mark with which some programs begin a file is no text.
         text = line.removeprefix(_MARK) if number == 1 else line
@@ -76,6 +83,53 @@ def lines(path: Path, encoding: str = "utf-8") -> Iterator[str]:
             found = f"byte 0x{text[error.start]:02x} at position {error.start + 1}"
             expected = f"expected {encoding}, or name another with 'encoding'"
             raise InputError(f"{path} line {number}: {found} is not {encoding}; {expected}") from None
+
+
+def _wide_lines(path: Path, encoding: str) -> Iterator[str]:
+    """The lines of a file in which a line's end is more than a byte, as in UTF-16."""
+    number, rest = 0, ""
+    try:
+        for text in codecs.iterdecode(raw_lines(path), encoding):
+            *whole, rest = (rest + text).split("\n")
+            for line in whole:
+                number += 1
+                yield line.rstrip("\r")
+    except UnicodeError as error:
+        raise InputError(f"{path} after line {number}: not {encoding} ({error}); name another encoding") from None
+    if rest:
+        yield rest.rstrip("\r")
+
+
+def detected_encoding(path: Path) -> str:
+    """The encoding of a text file: UTF-16 or UTF-8 if it is that, or else what `charset-normalizer` holds for the most
+    probable by the lines that are not ASCII.
+
+    Raises:
+        InputError: it is none that is known, or the file cannot be read.
+    """
+    odd, utf8 = [], True
+    for number, line in enumerate(raw_lines(path)):
+        if number == 0 and line.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+            return "utf-16"
+        if not line.isascii():
+            utf8 = utf8 and _is_utf8(line)
+            odd.append(line)
+    if utf8:
+        return "utf-8"
+    from charset_normalizer import from_bytes
+
+    best = from_bytes(b"".join(odd)).best()
+    if best is None:
+        raise InputError(f"{path}: the encoding cannot be detected; expected it to be named with 'encoding'")
+    return best.encoding
+
+
+def _is_utf8(line: bytes) -> bool:
+    try:
+        line.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def read_sentences(
@@ -93,166 +147,79 @@ def read_sentences(
         for line in lines(path, encoding):
             yield words(line, tokenizer)
     elif found in ("conllu", "conll"):
-        for sentence, _, _ in _columns(path, found, encoding, "form" if found == "conllu" else "0", None):
-            yield sentence
+        for sentence in read_columns(path, found, ["form" if found == "conllu" else "0"], encoding):
+            yield sentence.columns[0]
     else:
         raise InputError(f"{path}: sentences are read from text, conllu and conll, not from {found}")
 
 
-def read_examples(
-    path: Path,
-    task: Task,
-    text: str | None = None,
-    label: str | None = None,
-    tokenizer: TokenizerName = "spacy",
-    encoding: str = "utf-8",
-    format: Format | None = None,
-    limit: int | None = None,
-) -> Examples:
-    """The labelled texts of a file.
+class Columns(NamedTuple):
+    """A sentence of a file with a word a line: the columns that were asked for, and where it stands.
 
     Args:
-        path: a csv, tsv or jsonl file, or for tagging a conllu or conll file.
-        task: classification (a text and its label) or tagging (words and their tags).
-        text: column of the text or of the words; `text` or `words` by default, in conllu `form`, in conll the first.
-        label: column of the label or of the tags; `label` or `tags` by default, in conllu `upos`, in conll the last.
-        tokenizer: how a raw text becomes words. Words to be tagged are taken as they are.
+        columns: a list as long as the sentence for each column.
+        line: of the first word.
+        document: how many documents began before it, `-DOCSTART-` or `# newdoc`.
+    """
+
+    columns: list[list[str]]
+    line: int
+    document: int
+
+
+CONLLU = ("id", "form", "lemma", "upos", "xpos", "feats", "head", "deprel", "deps", "misc")
+_BLANKS = re.compile("[ \t]+")
+
+
+def read_columns(
+    path: Path,
+    format: Format,
+    wanted: Sequence[str],
+    encoding: str = "utf-8",
+    delimiter: str | None = None,
+    names: Sequence[str] | None = None,
+) -> Iterator[Columns]:
+    """The sentences of a file with a word a line and an empty line after each sentence: CoNLL-U, or the columns of
+    CoNLL 2000, 2002 and 2003.
+
+    Args:
+        path: the file.
+        format: `conllu` or `conll`.
+        wanted: the columns. In `conll` a number, from 0 or, counted from the last, from -1.
         encoding: of the file.
-        format: of the file, if its name does not tell.
-        limit: most examples; a sample drawn at random, always the same one, in the order of the file.
+        delimiter: between columns; by default a tab where the line has one, else blanks.
+        names: of all columns of `conll`, which may then be asked for by name.
 
     Raises:
-        InputError: a column is missing, a line cannot be read, or a text has no words; the message names the line.
+        InputError: a line lacks a column; the message names the line.
     """
-    found = format or format_of(path)
-    rows: Iterable[tuple[list[str], str | list[str], int]]
-    if found in ("conllu", "conll") and task == "tagging":
-        first, last = ("form", "upos") if found == "conllu" else ("0", "-1")
-        rows = _sampled(_columns(path, found, encoding, text or first, label or last), limit)
-    elif found == "jsonl" or (found in ("csv", "tsv") and task == "classification"):
-        columns = ("text", "label") if task == "classification" else ("words", "tags")
-        text, label = text or columns[0], label or columns[1]
-        records = _json_records(path, encoding) if found == "jsonl" else _table_records(path, encoding, found)
-        rows = (
-            (*_example(record, task, text, label, tokenizer, f"{path} line {number}"), number)
-            for record, number in _sampled(records, limit)
-        )
-    else:
-        raise InputError(f"{path}: examples for {task} cannot be read from {found}")
-    sentences, targets, places = [], [], []
-    for sentence, target, number in rows:
-        sentences.append(sentence)
-        targets.append(target)
-        places.append(f"{path} line {number}")
-    if not sentences:
-        raise InputError(f"{path}: no examples in this file; expected at least one")
-    return Examples(sentences, targets, places)  # type: ignore[arg-type]
-
-
-Row = TypeVar("Row")
-
-
-def _sampled(rows: Iterable[Row], limit: int | None) -> Iterable[Row]:
-    """A sample of rows, without keeping the others (reservoir sampling, Vitter 1985, algorithm R)."""
-    if limit is None:
-        return rows
-    random, sample = Random(0), []
-    for position, row in enumerate(rows):
-        if position < limit:
-            sample.append((position, row))
-        elif (place := random.randint(0, position)) < limit:
-            sample[place] = (position, row)
-    return [row for _, row in sorted(sample, key=lambda pair: pair[0])]
-
-
-def _example(record: dict, task: Task, text: str, label: str, tokenizer: TokenizerName, place: str):
-    for column in (text, label):
-        if column not in record:
-            raise InputError(f"{place}: no column '{column}'; found {', '.join(map(repr, record)) or 'none'}")
-    raw, target = record[text], record[label]
-    if task == "tagging":
-        if not (_is_words(raw) and _is_words(target) and len(raw) == len(target) > 0):
-            raise InputError(f"{place}: '{text}' and '{label}' must be two lists of as many strings, at least one")
-        return raw, target
-    if not isinstance(raw, str) or not isinstance(target, str | int | bool):
-        raise InputError(f"{place}: '{text}' must be a string and '{label}' a string or a number")
-    if not is_text(raw):
-        raise InputError(f"{place}: '{text}' holds half a character (a lone surrogate); expected Unicode text")
-    split = words(raw, tokenizer)
-    if not split:
-        raise InputError(f"{place}: '{text}' has no words; expected at least one")
-    if target == "":
-        raise InputError(f"{place}: '{label}' is empty; expected a label")
-    return split, str(target)
-
-
-def _is_words(value) -> bool:
-    return isinstance(value, list) and all(isinstance(word, str) and word for word in value)
-
-
-def _json_records(path: Path, encoding: str) -> Iterator[tuple[dict, int]]:
-    for number, line in enumerate(lines(path, encoding), start=1):
-        if not line.strip():
-            continue
-        try:
-            record = json.loads(line)
-        except ValueError as error:
-            raise InputError(f"{path} line {number}: not JSON ({error})") from None
-        if not isinstance(record, dict):
-            raise InputError(f"{path} line {number}: found {type(record).__name__}; expected a JSON object")
-        yield record, number
-
-
-def _table_records(path: Path, encoding: str, format: Format) -> Iterator[tuple[dict, int]]:
-    # A text may be long, and a quote in a TSV is a letter like any other.
-    csv.field_size_limit(2**31 - 1)
-    style = {"delimiter": "\t", "quoting": csv.QUOTE_NONE} if format == "tsv" else {"strict": True}
-    reader = csv.DictReader((line + "\n" for line in lines(path, encoding)), **style)  # type: ignore[arg-type]
-    try:
-        for record in reader:
-            if None in record:
-                raise InputError(
-                    f"{path} line {reader.line_num}: more columns than the header's {len(reader.fieldnames or [])}"
-                )
-            yield {name: value for name, value in record.items() if value is not None}, reader.line_num
-    except csv.Error as error:
-        raise InputError(f"{path} line {reader.line_num}: not {format} ({error})") from None
-
-
-_CONLLU = ("id", "form", "lemma", "upos", "xpos", "feats", "head", "deprel", "deps", "misc")
-
-
-def _columns(
-    path: Path, format: Format, encoding: str, text: str, label: str | None
-) -> Iterator[tuple[list[str], list[str], int]]:
-    """Words, tags and the line of the first word of each sentence in a file of a word a line and an empty line after
-    each sentence."""
-    word_column, tag_column = _column(path, format, text), None if label is None else _column(path, format, label)
-    sentence: list[str] = []
-    tags: list[str] = []
-    first = 0
+    chosen = [_column(path, format, name, names) for name in wanted]
+    sentence: list[list[str]] = [[] for _ in chosen]
+    first, document = 0, 0
     for number, line in enumerate(_with_end(lines(path, encoding)), start=1):
         if not line.strip():
-            if sentence:
-                yield sentence, tags, first
-            sentence, tags = [], []
+            if sentence[0]:
+                yield Columns(sentence, first, document)
+            sentence = [[] for _ in chosen]
             continue
-        if (format == "conllu" and line.startswith("#")) or line.startswith("-DOCSTART-"):
+        if line.startswith("-DOCSTART-") or (format == "conllu" and line.startswith("#")):
+            document += line.startswith(("-DOCSTART-", "# newdoc"))
             continue
-        fields = line.split("\t") if "\t" in line else line.split()
+        # A word may hold a blank of another kind, such as one that does not break.
+        fields = line.split(delimiter or "\t") if delimiter or "\t" in line else _BLANKS.split(line.strip(" "))
         # Ranges such as 3-4 and empty nodes such as 5.1 are no words.
         if format == "conllu" and not fields[0].isdigit() and fields[0][:1].isdigit():
             continue
-        if len(fields) == 1 and tag_column is not None:
+        if len(fields) == 1 and len(chosen) > 1:
             raise InputError(f"{path} line {number}: found 1 column; expected a word and its tag")
-        try:
-            sentence.append(fields[word_column])
-            if tag_column is not None:
-                tags.append(fields[tag_column])
-        except IndexError:
-            raise InputError(f"{path} line {number}: found {len(fields)} columns, none for '{label or text}'") from None
-        if len(sentence) == 1:
+        if not sentence[0]:
             first = number
+        for name, column, values in zip(wanted, chosen, sentence, strict=True):
+            if not -len(fields) <= column < len(fields):
+                raise InputError(f"{path} line {number}: found {len(fields)} columns, none for '{name}'")
+            if not fields[column]:
+                raise InputError(f"{path} line {number}: column '{name}' is empty; expected a word or a tag")
+            values.append(fields[column])
 
 
 def _with_end(given: Iterator[str]) -> Iterator[str]:
@@ -261,10 +228,11 @@ def _with_end(given: Iterator[str]) -> Iterator[str]:
     yield ""
 
 
-def _column(path: Path, format: Format, name: str) -> int:
-    if format == "conllu" and name in _CONLLU:
-        return _CONLLU.index(name)
-    if format == "conll" and name.lstrip("-").isdigit():
+def _column(path: Path, format: Format, name: str, names: Sequence[str] | None) -> int:
+    known = CONLLU if format == "conllu" else names or ()
+    if name in known:
+        return known.index(name)
+    if format == "conll" and re.fullmatch("-?[0-9]+", name):
         return int(name)
-    expected = ", ".join(_CONLLU) if format == "conllu" else "a number, 0 for the first and -1 for the last"
+    expected = ", ".join(known) or "a number, 0 for the first and -1 for the last"
     raise InputError(f"{path}: no column '{name}'; expected {expected}")

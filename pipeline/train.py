@@ -4,7 +4,6 @@ import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -20,13 +19,14 @@ from models.description import MODEL_FILES, Description
 from models.examples import Examples
 from models.metrics import flat_labels, score
 from models.model_folder import save_model
-from models.options import Task, check_trainable
+from models.options import check_trainable
 from models.training import Epoch, best_epoch, predict_labels, train_head
 from pipeline import plots
 from pipeline.checksums import checksum_of_sentences
-from pipeline.config import Data, TrainConfig
+from pipeline.config import TrainConfig
+from pipeline.data import read_data
+from pipeline.data_report import lines_of, report_of
 from pipeline.docs_corpus import SPLITS
-from pipeline.readers import data_file, read_examples
 from pipeline.tracking import Run, start_run
 from serve.registry import log_model
 
@@ -61,12 +61,12 @@ def train_stage(config: TrainConfig, on_epoch: Callable[[Epoch], None] = lambda 
     below = find_embedder(config.embedding.source)
     if isinstance(below, StoredTextEmbedding):
         config = _for_whole_texts(config)
-    examples = {split: read_split(config, split) for split in SPLITS}
-    labels = examples["train"].label_set()
+    data_set = read_data(config.task, config.data)
+    examples = data_set.splits
+    labels = examples["train"].label_set(config.data.more_labels)
     if len(labels) < 2:
-        raise InputError(
-            f"{config.data.train}: only the label '{labels[0]}'; expected at least two labels to tell apart"
-        )
+        found = f"only the label '{labels[0]}'" if labels else "no label"
+        raise InputError(f"{', '.join(data_set.names['train'])}: {found}; expected at least two labels to tell apart")
     for split in SPLITS[1:]:
         examples[split].numbered(labels)
     try:
@@ -78,10 +78,12 @@ def train_stage(config: TrainConfig, on_epoch: Callable[[Epoch], None] = lambda 
         start_run(config.tracking, f"{config.name} {config.embedding.weights} {config.seed}", config) as run,
         _with_weights(below, config) as stored,
     ):
-        for split in SPLITS:
-            data = examples[split]
-            run.data_set(getattr(config.data, split), checksum_of_sentences(data.sentences, data.targets), split)
-            run.metrics({f"data.{split}.examples": len(data)})
+        for split, checksum in data_set.checksums().items():
+            run.data_set(", ".join(data_set.names[split]), checksum, split)
+            run.metrics({f"data.{split}.examples": len(examples[split])})
+        report = report_of(config.task, data_set)
+        run.text(json.dumps(report, indent=2, ensure_ascii=False), "data.json")
+        run.text("\n".join(lines_of(report)), "data.txt")
         run.text(json.dumps(labels, indent=2, ensure_ascii=False), "labels.json")
         with _stores(config, stored, examples) as stores:
             epochs: list[Epoch] = []
@@ -123,17 +125,9 @@ def read_split(config: TrainConfig, split: str) -> Examples:
     """The examples of a split, drawn as the limits in `data` say; always the same ones, whatever the config's seed.
 
     Raises:
-        InputError: the file cannot be read.
+        InputError: the data cannot be read.
     """
-    return _read_split(config.task, config.data, split)
-
-
-# A comparison trains on the same data many times.
-@lru_cache(maxsize=len(SPLITS))
-def _read_split(task: Task, data: Data, split: str) -> Examples:
-    limit = data.limit if split == "train" else data.held_out_limit
-    path = data_file(getattr(data, split))
-    return read_examples(path, task, data.text, data.label, data.tokenizer, data.encoding, data.format, limit)
+    return read_data(config.task, config.data).splits[split]
 
 
 def _for_whole_texts(config: TrainConfig) -> TrainConfig:

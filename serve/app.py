@@ -75,8 +75,8 @@ def build_app(models: Sequence[ServedModel]) -> FastAPI:
         predictions = model.predictor.predict(request.texts, logits=request.logits)
         task = model.predictor.description.task
         answer = PredictResponse(model=model.name, version=model.version, task=task, predictions=predictions)  # type: ignore[arg-type]
-        unasked = None if request.logits else {"predictions": {"__all__": {"logits"}}}
-        return JSONResponse(answer.model_dump(mode="json", exclude=unasked))
+        absent = {name for name, value in vars(predictions[0]).items() if value is None}
+        return JSONResponse(answer.model_dump(mode="json", exclude={"predictions": {"__all__": absent}}))
 
     @app.exception_handler(InputError)
     def refuse_input(request: Request, error: InputError) -> JSONResponse:

@@ -4,7 +4,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from models.predictions import Classification, Tagging
+from models.options import Task
+from models.predictions import Classification, Tagging, Translation
 
 MAX_TEXTS = 1_000
 MAX_CHARACTERS = 200_000
@@ -35,8 +36,8 @@ class PredictResponse(BaseModel):
 
     model: str
     version: str | None
-    task: Literal["classification", "tagging"]
-    predictions: list[Classification] | list[Tagging]
+    task: Task
+    predictions: list[Classification] | list[Tagging] | list[Translation]
 
 
 class ModelInfo(BaseModel):
@@ -44,7 +45,7 @@ class ModelInfo(BaseModel):
 
     name: str
     version: str | None
-    task: Literal["classification", "tagging"]
+    task: Task
     labels: list[str]
     metrics: dict[str, float]
 

@@ -64,6 +64,63 @@ def test_the_gradient_is_the_numerical_one(case, random):
         assert gradient[place] == pytest.approx((total(emissions + step) - total(emissions - step)) / 2e-2, abs=2e-3)
 
 
+def test_gradients_of_the_scores_are_the_numerical_ones(case, random):
+    crf, emissions, lengths = case
+    tags, mask = random.integers(0, K, (4, 5)), np.arange(5) < lengths[:, None]
+    weights = crf.get_weights()
+    with tf.GradientTape() as tape:
+        # Texts of unlike weight, so that each has its own share.
+        loss = tf.reduce_sum(crf.log_likelihood(emissions, tags, mask) * [1.0, 2.0, 3.0, 4.0])
+    for k, gradient in enumerate(tape.gradient(loss, [w.value for w in crf.trainable_variables])):
+        for place in np.ndindex(weights[k].shape):
+            around = []
+            for step in (1e-2, -1e-2):
+                moved = [w.copy() for w in weights]
+                moved[k][place] += step
+                crf.set_weights(moved)
+                around.append(float(keras.ops.sum(crf.log_likelihood(emissions, tags, mask) * [1.0, 2.0, 3.0, 4.0])))
+            assert gradient.numpy()[place] == pytest.approx((around[0] - around[1]) / 2e-2, abs=1e-2)
+            crf.set_weights(weights)
+
+
+def test_marginals_are_sums_over_all_paths(case):
+    crf, emissions, lengths = case
+    got = crf.marginals(emissions, lengths)
+    for row, length in enumerate(lengths):
+        scores = path_scores(crf, emissions[row], length)
+        total = np.sum(np.exp(list(scores.values())))
+        expected = np.zeros((5, K))
+        for path, score in scores.items():
+            expected[np.arange(length), path] += np.exp(score) / total
+        np.testing.assert_allclose(got[row], expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("n", [1, 4, 300])
+def test_the_best_paths_are_the_best_of_all(case, n):
+    crf, emissions, lengths = case
+    for row, paths in enumerate(crf.best_paths(emissions, lengths, n)):
+        scores = path_scores(crf, emissions[row], lengths[row])
+        total = np.sum(np.exp(list(scores.values())))
+        ranked = sorted(scores, key=scores.get, reverse=True)[:n]
+        assert [tuple(path) for path, _ in paths] == ranked
+        np.testing.assert_allclose([p for _, p in paths], [np.exp(scores[path]) / total for path in ranked], rtol=1e-4)
+
+
+def test_unlawful_paths_have_no_probability(random):
+    labels = ["O", "B-X", "I-X"]
+    crf = CRF(3)
+    crf.constrain("BIO", labels)
+    emissions, lengths = random.normal(size=(1, 2, 3)).astype("f4"), np.array([2])
+    (paths,) = crf.best_paths(emissions, lengths, 9)
+    tags = [[labels[k] for k in path] for path, _ in paths]
+    assert sorted(tags) == [["B-X", "B-X"], ["B-X", "I-X"], ["B-X", "O"], ["O", "B-X"], ["O", "O"]]
+    assert sum(p for _, p in paths) == pytest.approx(1, abs=1e-5)
+    marginals = crf.marginals(emissions, lengths)[0]
+    assert marginals[0, 2] == 0
+    expected = sum(p for one, (_, p) in zip(tags, paths, strict=True) if one[1] == "I-X")
+    assert marginals[1, 2] == pytest.approx(expected, abs=1e-5)
+
+
 def test_a_single_word_has_no_transition(case):
     crf, emissions, _ = case
     _, begin, end = crf.get_weights()

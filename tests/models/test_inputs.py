@@ -33,11 +33,12 @@ def test_words_are_looked_up_in_lower_case_if_so_asked(features):
 
 def test_one_long_word_does_not_widen_the_others(features):
     found = arrays(CharacterInput(), features)["characters"]
-    assert [group.shape for group in found["groups"]] == [(6, 16), (1, 128)]
+    assert [group.shape for group in found["groups"]] == [(6, 16), (1, 64), (1, 256)]
 
 
 def test_each_word_has_its_own_characters(features):
     found = arrays(CharacterInput(), features)["characters"]
+    assert not found["groups"][1].any()
     spelled = [list(row[row > 0]) for group in found["groups"] for row in group]
     for sentence, places in zip(SENTENCES, found["place"], strict=True):
         for word, place in zip(sentence, places, strict=False):

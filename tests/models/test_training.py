@@ -3,9 +3,10 @@ import pytest
 
 from embeddings.errors import ConfigError, InputError
 from embeddings.store import Store
-from models.examples import Examples, batches
+from models.examples import Examples
 from models.metrics import main_metric, score
-from models.options import Biattention, HeadOptions, TrainingSettings, WordInput
+from models.options import Biattention, HeadOptions, TrainingSettings
+from models.texts import Texts
 from models.training import predict_labels, train_head
 
 VECTOR_OF_WORD = {"good": [1, 0], "bad": [-1, 0], "New": [0, 1], "York": [0, 1], "is": [0, 0]}
@@ -68,10 +69,11 @@ def test_other_heads_learn_too(tmp_path):
 @pytest.mark.parametrize(
     ("task", "options", "message"),
     [
-        ("tagging", HeadOptions(inputs=(WordInput(),)), "input 'words' cannot be trained"),
+        ("tagging", HeadOptions(multi_label=True), "multi_label is for classification; this is tagging"),
+        ("classification", HeadOptions(scheme="BIO"), "scheme 'BIO' is for tagging; this is classification"),
         ("tagging", HeadOptions(constraints="BIO"), "constraints 'BIO' do not fit the label 'NOUN'"),
         ("tagging", HeadOptions(biattention=Biattention()), "biattention is for classification; this is tagging"),
-        ("classification", HeadOptions(constraints="BIO"), "constraints 'BIO' are for tagging"),
+        ("classification", HeadOptions(constraints="BIO"), "constraints 'BIO' is for tagging"),
         (
             "classification",
             HeadOptions(biattention=Biattention(dense=((7, "linear"),))),
@@ -112,7 +114,7 @@ def test_batches_hold_every_text_once(tmp_path, random):
     examples, store = data(sentences, [["O"] * len(sentence) for sentence in sentences], tmp_path / "store")
     for shuffled in (None, np.random.default_rng(1)):
         seen = []
-        for positions, x, y in batches(store, examples.numbered(["O"]), 4, shuffled):
+        for positions, x, y in Texts(store).batches(examples.numbered(["O"]), 4, shuffled):
             assert len(positions) <= 4
             assert x["mask"].sum(axis=1).tolist() == [len(sentences[k]) for k in positions]
             assert y.shape == x["mask"].shape

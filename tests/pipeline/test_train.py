@@ -1,9 +1,12 @@
 """Training on sources of other forms than a biLM folder."""
 
 import csv
+import json
 import shutil
 import tarfile
+from dataclasses import replace
 
+import mlflow
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -12,7 +15,7 @@ from embeddings.convert import convert_bilm
 from embeddings.embedders import copy_stored, find_embedder, load_embedder, shape_of
 from embeddings.errors import ConfigError, ModelError, SourceError
 from models import Predictor
-from pipeline.config import TrainConfig
+from pipeline.config import Data, TrainConfig
 from pipeline.train import train_stage
 
 GOOD, BAD = ["fine day", "lovely warm fine", "warm day"], ["grim night", "cold grim", "night cold grim"]
@@ -76,7 +79,23 @@ def test_a_classifier_learns_on_an_archive(config, tiny_bilm_folder, tmp_path):
     trained = train_stage(config(tmp_path / "bilm.zip"))
     assert trained.scores["accuracy"] > 0.5
     assert (tmp_path / "model/bilm/weights.hdf5").is_file()
-    train_stage(config(tmp_path / "bilm.zip", weights="random"))
+
+
+def test_a_run_on_a_random_biLM_records_its_data(config, tiny_bilm_folder, tmp_path):
+    split = {"folds": 3, "fold": 2, "validation": 0.2, "seed": 5}
+    data = Data(folder=tmp_path, train=["train.csv", "test.csv"], split=split)
+    given = config(tiny_bilm_folder, weights="random").model_copy(update={"data": data})
+    given = given.model_copy(update={"training": replace(given.training, epochs=1)})
+    run_id = train_stage(given).run_id
+    run = mlflow.get_run(run_id)
+    assert (run.data.params["data.split.seed"], run.data.params["data.split.folds"]) == ("5", "3")
+    assert [run.data.metrics[f"data.{split}.examples"] for split in ("train", "validation", "test")] == [6, 2, 4]
+    report = json.loads(mlflow.artifacts.load_text(f"runs:/{run_id}/data.json"))
+    for split, about in report["splits"].items():
+        assert run.data.params[f"data.{split}.sha256"] == about["sha256"]
+    first, second = report["files"].values()
+    assert first == second and report["splits"]["test"]["seen_in"]["train"] > 0
+    assert "drawn with validation 0.2, folds 3, fold 2" in mlflow.artifacts.load_text(f"runs:/{run_id}/data.txt")
 
 
 def test_what_gives_one_vector_a_text_cannot_tag(config, text_embedding):
