@@ -80,7 +80,7 @@ def write_text(work: Path, arguments: argparse.Namespace) -> dict:
     """Shards of the first books, held-out text of the last ones and the vocabulary; what a job says of them."""
     books = sorted(arguments.books.glob("*.txt.xz"))
     # Some more than is trained on, since the last sentences do not fill all streams.
-    training = list(first_words(sentences(books), arguments.words + 20_000))
+    training = list(first_words(sentences(books[:-1]), arguments.words + 20_000))
     held_out = list(first_words(sentences(books[-1:]), arguments.held_out))
     size = -(-len(training) // SHARDS)
     for k in range(SHARDS):

@@ -5,10 +5,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import keras
+import numpy as np
 from keras import ops
 
 from embeddings.bilm import BiLM
-from embeddings.errors import SourceError
+from embeddings.errors import SourceError, TrainingError
 from embeddings.published import VOCABULARY, write_published
 from embeddings.softmax import Objective
 from embeddings.source import find_source
@@ -68,8 +69,15 @@ class LanguageModel(keras.Model):
         self.built = True
 
     def write(self, folder: Path, vocabulary: Vocabulary) -> None:
-        """Write the published form, with the objective's weights and the vocabulary, into an existing folder."""
+        """Write the published form, with the objective's weights and the vocabulary, into an existing folder.
+
+        Raises:
+            TrainingError: a weight is infinite or no number.
+        """
         arrays = arrays_of(self.bilm) | self.objective.arrays()
+        for key, array in arrays.items():
+            if not np.isfinite(array).all():
+                raise TrainingError(f"the weights '{key}' are infinite or no numbers; lower training.learning_rate")
         write_published(folder, self.bilm.options, arrays, vocabulary.words, self.bilm.spelling)
         vocabulary.write_counts(folder / VOCABULARY)
 
@@ -80,7 +88,8 @@ class LanguageModel(keras.Model):
             SourceError: they cannot be read, or are those of another network.
         """
         stored = find_source(folder)
-        if stored.options != self.bilm.options:
+        # As the file has them: what a biLM has no use for is not kept there.
+        if stored.options.to_json() != self.bilm.options.to_json():
             raise SourceError(f"{folder}: a biLM with other options than those of this training")
         arrays = stored.arrays()
         self.objective.load(arrays, str(folder))

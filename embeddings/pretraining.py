@@ -28,6 +28,9 @@ from embeddings.windows import Windows
 
 Sentences = Iterable[Sequence[str]]
 
+MOST_NATS = 700
+"""Of a word, beyond which a perplexity is no number any more."""
+
 
 @dataclass(frozen=True)
 class Step:
@@ -76,7 +79,7 @@ class Pretraining:
     ):
         self.model, self.batches, self.settings = model, batches, settings
         self.batch = 0
-        self.optimizer: Any = build_optimizer(settings, max(1, batches // settings.accumulate))
+        self.optimizer: Any = build_optimizer(settings, max(1, batches))
         self._train = training_step(model, self.optimizer)
         self.windows = windows_of(sentences, vocabulary, model, settings)
         self._hopeless = 5 * math.log(len(vocabulary))
@@ -286,6 +289,7 @@ def perplexity(
 
     Raises:
         InputError: the text does not fill one batch.
+        TrainingError: the weights are beyond hope.
     """
     sums, words = np.zeros(model.bilm.options.directions), 0
     losses = window_losses(model)
@@ -296,7 +300,12 @@ def perplexity(
     if not words:
         sizes = f"{settings.batch_size} x {settings.steps}"
         raise InputError(f"the held-out text does not fill one batch of {sizes} words")
-    return tuple(math.exp(direction) for direction in sums / words)
+    nats = sums / words
+    if not np.all(nats < MOST_NATS):
+        raise TrainingError(
+            f"a word of the held-out text costs {nats.max():.4g} nats, beyond all hope; lower training.learning_rate"
+        )
+    return tuple(map(math.exp, nats))
 
 
 def windows_of(

@@ -4,7 +4,8 @@ Keras's own take a `tf.IndexedSlices` but work on the whole matrix nevertheless:
 update alone costs more than the rest of a training step. With gradients that are dense, as all are on JAX, and for the
 variables whose gradient is dense, these are Keras's optimizers.
 
-A gradient's rows must be distinct; `embeddings.rows.take_rows` gives such ones.
+A row that a gradient has several times, as that of `ops.take` does, is summed first: squares and norms are those of the
+whole.
 """
 
 import keras
@@ -23,6 +24,10 @@ def dense_part(gradient):
 
 class RowUpdates:
     """A mixin for Keras's optimizers: clips and applies gradients of rows as they are."""
+
+    def apply(self, grads, trainable_variables=None):
+        grads = [_distinct(gradient) if is_rows(gradient) else gradient for gradient in grads]
+        return super().apply(grads, trainable_variables)  # type: ignore[misc]
 
     def update_step(self, gradient, variable, learning_rate):
         if not is_rows(gradient):
@@ -90,6 +95,14 @@ class RowAdam(RowUpdates, keras.optimizers.Adam):
         t = ops.cast(self.iterations + 1, gradient.dtype)
         alpha = learning_rate * ops.sqrt(1 - ops.power(self.beta_2, t)) / (1 - ops.power(self.beta_1, t))
         return alpha * m / (ops.sqrt(v) + self.epsilon)
+
+
+def _distinct(gradient):
+    import tensorflow as tf
+
+    ids, place = tf.unique(gradient.indices)
+    values = tf.math.unsorted_segment_sum(gradient.values, place, tf.size(ids))
+    return tf.IndexedSlices(values, ids, gradient.dense_shape)
 
 
 def _rows(values, like):

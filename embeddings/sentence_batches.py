@@ -23,7 +23,7 @@ class SentenceBatches(Iterator[dict[str, np.ndarray]]):
     Args:
         sentences: lists of words; to be resumed, they must be `Resumable`.
         vocabulary: the words to predict.
-        batch_size: sentences of a batch; the last may have fewer.
+        batch_size: rows of a batch; in the last of those that are sorted together, some may be masked.
         steps: most words of a sentence, its frame included; what is longer is cut into pieces.
         spelling: of the biLM.
 
@@ -102,8 +102,9 @@ class SentenceBatches(Iterator[dict[str, np.ndarray]]):
 
     def _batch(self, pieces: list[np.ndarray]) -> dict[str, np.ndarray]:
         length = max(map(len, pieces)) - 1
-        rows = np.zeros((len(pieces), length + 1), np.int32)
-        mask = np.zeros((len(pieces), length), bool)
+        # Always as many rows: where devices share them, each must have its part.
+        rows = np.zeros((self.batch_size, length + 1), np.int32)
+        mask = np.zeros((self.batch_size, length), bool)
         for k, piece in enumerate(pieces):
             rows[k, : len(piece)] = piece
             mask[k, : len(piece) - 1] = True

@@ -56,8 +56,22 @@ def save_checkpoint(
             np.savez(file, **{name: ops.convert_to_numpy(variable) for name, variable in _numbered(variables)})
         (temporary / POSITION).write_text(json.dumps(position) + "\n", "utf-8")
     for old in checkpoints_in(folder)[:-keep]:
-        shutil.rmtree(old, ignore_errors=True)
+        remove_checkpoint(old)
     return target
+
+
+def remove_checkpoint(checkpoint: Path) -> None:
+    """Remove a checkpoint or a folder of them, so that no half of it is found, whenever this ends."""
+    hidden = checkpoint.with_name(f".{checkpoint.name}.removed")
+    shutil.rmtree(hidden, ignore_errors=True)
+    checkpoint.rename(hidden)
+    shutil.rmtree(hidden, ignore_errors=True)
+
+
+def clear_rests(folder: Path) -> None:
+    """Remove what runs that were killed while they wrote or removed checkpoints left behind."""
+    for rest in folder.glob(".*"):
+        shutil.rmtree(rest, ignore_errors=True)
 
 
 def checkpoints_in(folder: Path) -> list[Path]:

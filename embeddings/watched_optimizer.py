@@ -75,15 +75,15 @@ class WatchedSGD(Watching, RowSGD):
     """Stochastic gradient descent."""
 
 
-def build_optimizer(settings: PretrainingSettings, steps: int) -> Watching:
+def build_optimizer(settings: PretrainingSettings, batches: int) -> Watching:
     """The optimizer that settings describe.
 
     Args:
         settings: of the training.
-        steps: updates in all, over which the rate runs its course.
+        batches: in all, over which the rate runs its course; Keras counts them, however many make one update.
     """
     options = {
-        "learning_rate": Schedule.of(settings, steps),
+        "learning_rate": Schedule.of(settings, batches),
         "global_clipnorm": settings.clip_norm,
         "clipvalue": settings.clip_value,
         "gradient_accumulation_steps": settings.accumulate if settings.accumulate > 1 else None,

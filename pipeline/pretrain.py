@@ -1,6 +1,5 @@
 """The stage `pretrain`: text to a biLM, in a run that can be killed at any moment and goes on where it was."""
 
-import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,14 +8,21 @@ from typing import Any
 from embeddings.adaptation import continued
 from embeddings.atomic import atomic_folder, check_folder
 from embeddings.data_parallel import data_parallel
-from embeddings.errors import ConfigError, InputError, TrainingError
+from embeddings.errors import ConfigError, InputError, SourceError, TrainingError
 from embeddings.language_model import DIRECTIONS, LanguageModel
 from embeddings.pretraining import Meter, Pretraining, Progress, Step, new_model, perplexity
 from embeddings.published import FILES, VOCABULARY
 from embeddings.source import find_source
 from embeddings.spelling import Bytes
 from embeddings.stored import StoredBiLM
-from embeddings.training_checkpoint import checkpoints_in, load_variables, read_position, save_checkpoint
+from embeddings.training_checkpoint import (
+    checkpoints_in,
+    clear_rests,
+    load_variables,
+    read_position,
+    remove_checkpoint,
+    save_checkpoint,
+)
 from embeddings.vocabulary import FRAMES, Vocabulary
 from embeddings.windows import windows
 from pipeline.checksums import checksum_of_files
@@ -76,8 +82,12 @@ def _pretrain(config: PretrainConfig, report: Callable[[Progress], None]) -> dic
     settings = config.training
     newest = next(reversed(checkpoints_in(folder)), None)
     position = read_position(newest) if newest else {}
+    best = None
     if newest:
+        clear_rests(folder)
         _check_same(config, position["config"], newest)
+        if settings.validate_every and position["config"]["validation"] == config.model_dump(mode="json")["validation"]:
+            best = position["best"]
     _check_held_out(config)
     stored = find_source(config.source) if config.source else None
     vocabulary = Vocabulary.read(newest / VOCABULARY) if newest else _count(config, stored)
@@ -85,7 +95,8 @@ def _pretrain(config: PretrainConfig, report: Callable[[Progress], None]) -> dic
     text = _corpus(config, config.train, epochs=None)
     if batches < 1:
         raise InputError(
-            f"{text.shards[0]}: {words} words do not fill a batch of {settings.batch_size} x {settings.steps} words"
+            f"{text.shards[0]}: {config.epochs:g} epochs of {words:,} words do not fill a batch of "
+            f"{settings.batch_size} x {settings.steps} words"
         )
     model = continued(stored, vocabulary, settings) if stored else new_model(config.bilm, vocabulary, settings)
     training = Pretraining(model, vocabulary, text, batches, settings)
@@ -96,13 +107,13 @@ def _pretrain(config: PretrainConfig, report: Callable[[Progress], None]) -> dic
     with start_run(config.tracking, f"pretrain {config.output.name}", config, position.get("run_id")) as run:
         for context, shards in (("train", text.shards), ("validation", _corpus(config, config.validation).shards)):
             run.data_set(str(shards[0].parent if len(shards) > 1 else shards[0]), checksum_of_files(shards), context)
-        _Job(config, vocabulary, training, run, report, best=position.get("best")).train(go_on=bool(newest))
+        _Job(config, vocabulary, training, run, report, best).train(go_on=bool(newest))
         with atomic_folder(config.output, FILES) as temporary:
             model.write(temporary, vocabulary)
         scores = _scores(config, model, vocabulary)
-        run.metrics(scores)
+        run.metrics(scores, step=training.batch)
         run.artifact(config.output / "options.json", "bilm")
-    shutil.rmtree(folder, ignore_errors=True)
+    remove_checkpoint(folder)
     return scores | {"words": words, "batches": training.batch}
 
 
@@ -137,7 +148,7 @@ class _Job:
                 meter.add(step)
                 if step.batch % REPORT_EVERY == 0 or step.place or step.batch == training.batches:
                     self._tell(meter.read())
-                if settings.validate_every and step.batch % settings.validate_every == 0 and self._is_over(step):
+                if self._is_measured(step.batch) and self._is_over(step):
                     break
                 if step.place:
                     self._save(step.place)
@@ -149,11 +160,20 @@ class _Job:
         if self.best:
             training.model.load(folder / "best")
 
+    def _is_measured(self, batch: int) -> bool:
+        every = self.config.training.validate_every
+        return every is not None and (batch % every == 0 or batch == self.training.batches)
+
     def _tell(self, progress: Progress) -> None:
         seen = {"loss": progress.loss, "words_per_second": progress.words_per_second}
         seen |= {"gradient_norm": progress.gradient_norm, "gradient_norm_clipped": progress.clipped_norm}
         seen |= {"clipped_share": progress.clipped}
-        seen |= {f"gradient_norm.{layer}": norm for layer, norm in by_layer(progress.norms.by_variable).items()}
+        norms = {
+            "gradient_norm": progress.norms.by_variable,
+            "gradient_norm_clipped": progress.norms.clipped_by_variable,
+        }
+        for name, by_variable in norms.items():
+            seen |= {f"{name}.{layer}": norm for layer, norm in by_layer(by_variable).items()}
         self.run.metrics(seen, step=progress.batch)
         self.report(progress)
 
@@ -186,7 +206,7 @@ class _Job:
         """The newest checkpoint, but for one of the batch just before the failure, whose update may be its cause."""
         *others, newest = checkpoints_in(folder)
         if others and read_position(newest)["batch"] >= self.training.batch - 1:
-            shutil.rmtree(newest)
+            remove_checkpoint(newest)
             return others[-1]
         return newest
 
@@ -228,7 +248,9 @@ def _check_held_out(config: PretrainConfig) -> None:
 def _count(config: PretrainConfig, stored: StoredBiLM | None) -> Vocabulary:
     text = _corpus(config, config.train)
     if stored and stored.options.inputs == "words":
-        # What it predicts are the words that it reads.
+        # What it predicts are the words that it reads; asked for its spelling, it says what it lacks.
+        if list(stored.spelling.words[:3]) != FRAMES:
+            raise SourceError(f"{config.source}: its vocabulary does not begin with {', '.join(FRAMES)}")
         return Vocabulary.count(stored.vocabulary, text)
     return Vocabulary.build(text, config.vocabulary, config.min_count)
 

@@ -20,9 +20,11 @@ from pipeline.config import Tracking, flat
 class Run:
     """An MLflow run that is under way; `start_run` begins and ends it."""
 
-    def __init__(self, mlflow: Any, run_id: str):
+    def __init__(self, mlflow: Any, run_id: str, goes_on: bool = False):
         self._mlflow = mlflow
         self.run_id = run_id
+        # Parameters cannot change.
+        self._say = mlflow.set_tag if goes_on else mlflow.log_param
 
     def metrics(self, values: dict[str, float], step: int | None = None) -> None:
         self._mlflow.log_metrics(values, step=step)
@@ -36,7 +38,7 @@ class Run:
         source = LocalArtifactDatasetSource(name)
         data = MetaDataset(source, name=Path(name).name, digest=checksum[:36])  # type: ignore[abstract]
         self._mlflow.log_input(data, context=context)
-        self._mlflow.log_param(f"data.{context}.sha256", checksum)
+        self._say(f"data.{context}.sha256", checksum)
 
     def artifact(self, path: Path, folder: str | None = None) -> None:
         self._mlflow.log_artifact(str(path), folder)
@@ -65,21 +67,22 @@ def start_run(tracking: Tracking, name: str, config: BaseModel, run_id: str | No
     mlflow = _mlflow()
     try:
         mlflow.set_experiment(tracking.experiment)
-        run_id = run_id if run_id and _knows(mlflow, run_id) else None
+        run_id = run_id if run_id and _knows(mlflow, run_id, tracking.experiment) else None
         with mlflow.start_run(run_id, run_name=None if run_id else name) as active:
             values = config.model_dump(mode="json")
             mlflow.log_dict(values, "config.yaml")
             if not run_id:
                 # Parameters cannot change; what a config changed before its run went on stands in the file.
                 mlflow.log_params(dict(flat(values)))
-            yield Run(mlflow, active.info.run_id)
+            yield Run(mlflow, active.info.run_id, goes_on=bool(run_id))
     except mlflow.exceptions.MlflowException as error:
         raise OutputError(f"{mlflow.get_tracking_uri()}: the MLflow store cannot be used ({error})") from None
 
 
-def _knows(mlflow: Any, run_id: str) -> bool:
+def _knows(mlflow: Any, run_id: str, experiment: str) -> bool:
     try:
-        return mlflow.get_run(run_id).info.lifecycle_stage == "active"
+        info = mlflow.get_run(run_id).info
+        return info.lifecycle_stage == "active" and mlflow.get_experiment(info.experiment_id).name == experiment
     except mlflow.exceptions.MlflowException:
         return False
 

@@ -29,7 +29,8 @@ def batches(sentences, batch_size=4, steps=30):
 def predictions(batch, way):
     """Of each row, the spelled inputs and what follows them."""
     for inputs, following, mask in zip(batch[way], batch[f"{way}_next"], batch["mask"], strict=True):
-        yield [tuple(batch["words"][k]) for k in inputs[mask]], following[mask].tolist()
+        if mask.any():
+            yield [tuple(batch["words"][k]) for k in inputs[mask]], following[mask].tolist()
 
 
 @pytest.mark.parametrize("steps", [30, 5, 2])

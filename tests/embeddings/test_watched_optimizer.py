@@ -73,6 +73,18 @@ def test_accumulated_gradients_make_one_step_of_their_mean():
     np.testing.assert_allclose(one[0], [1 - 0.5 * 3.0])
 
 
+def test_the_rate_ends_with_the_last_batch_however_many_make_a_step():
+    optimizer = build_optimizer(settings(accumulate=4, schedule="linear", warm_up=0.0, learning_rate=1.0), 40)
+    rates = []
+    variable = keras.Variable([[1.0]])
+    for _ in range(40):
+        rates.append(float(optimizer.learning_rate))
+        optimizer.apply([keras.ops.ones((1, 1))], [variable])
+    assert rates[0] == pytest.approx(1.0)
+    assert rates[20] == pytest.approx(0.525)
+    assert rates[39] == pytest.approx(0.05, abs=0.03)
+
+
 def test_adagrad_begins_as_bilm_tf_does():
     """Its loss is the sum over the steps of a window, of which ours is the mean."""
     after = updated(build_optimizer(settings(optimizer="adagrad", steps=20), 10), [[[0.1]]])

@@ -186,6 +186,22 @@ def test_words_can_be_read_by_their_number(work):
     assert scores["forward_perplexity"] < 30
 
 
+def test_a_run_goes_on_with_another_validation_text_and_options_that_its_biLM_has_no_use_for(work):
+    def report(progress):
+        raise Killed
+
+    how = {"bilm": {"inputs": "words", "projection": 4, "cells": 6, "layers": 1, "highways": 0}}
+    how |= {"training": {"validate_every": 10}}
+    with pytest.raises(Killed):
+        pretrain_stage(config_of(work, **how), report)
+    (work / "other.txt").write_text("w1 w2 w3\n" * 60)
+    scores = pretrain_stage(config_of(work, validation="other.txt", **how))
+    measured = losses_of("bilm")["forward_perplexity"]
+    # The last weights are measured, too, and the best are kept.
+    assert max(measured) == scores["batches"]
+    assert scores["forward_perplexity"] == pytest.approx(measured[max(measured)])
+
+
 def test_rare_words_are_left_out(work):
     (work / "train-1.txt").write_text("once\n" + "often enough\n" * 200)
     pretrain_stage(config_of(work, train="train-1.txt", min_count=2))
