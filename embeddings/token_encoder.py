@@ -5,6 +5,7 @@ from keras import ops
 
 from embeddings.options import BiLMOptions
 from embeddings.rows import take_rows
+from embeddings.softmax import value_of
 
 
 class TokenEncoder(keras.layers.Layer):
@@ -67,7 +68,8 @@ class TokenEncoder(keras.layers.Layer):
         return self.project(words) if self.project else words
 
     def _read_characters(self, ids):
-        vectors = ops.take(self.character_vectors, ids, axis=0)
+        # From a tensor, so that the gradient is dense: nearly all characters occur, and the table is small.
+        vectors = ops.take(value_of(self.character_vectors), ids, axis=0)
         maxima = [ops.max(convolution(vectors), axis=1) for convolution in self.convolutions]
         words = self.activation(ops.concatenate(maxima, axis=-1))
         for layer in self.highways:

@@ -64,7 +64,7 @@ def run_on_jax() -> None:
             found[name] = {
                 "devices": len(training.model.trainable_variables[0].value.sharding.device_set),
                 "steps": steps,
-                "perplexity": perplexity(training.model, VOCABULARY, SENTENCES, 5),
+                "perplexity": perplexity(training.model, VOCABULARY, SENTENCES, training.settings),
                 "carried": np.array(training.variables[0]).tolist(),
             }
     print(json.dumps(found))

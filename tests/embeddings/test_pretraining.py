@@ -93,4 +93,5 @@ def test_mixed_precision_learns_the_same_and_keeps_its_weights_in_float32(tiny_o
     assert mixed.bilm.token_encoder.compute_dtype == mixed.bilm.stacks[0].layers[0].compute_dtype == "bfloat16"
     assert single.bilm.token_encoder.compute_dtype == "float32"
     np.testing.assert_allclose(losses[:5], expected[:5], rtol=0.02)
-    assert losses[-1] < losses[0] / 2
+    assert losses[-1] < losses[0] - 0.5
+    assert losses[-1] == pytest.approx(expected[-1], rel=0.15)

@@ -228,7 +228,7 @@ def test_a_published_bilm_is_trained_further_with_its_softmax(work):
         np.testing.assert_allclose(row, old["softmax/W"][before.vocabulary.index(source)], atol=1e-6)
     # With a rate worth the name it learns the new text.
     scores = pretrain_stage(read_config(PretrainConfig, work / "config.yaml", ["training.learning_rate=0.05"]))
-    assert scores["forward_perplexity"] < 3
+    assert scores["forward_perplexity"] < 5
 
 
 def test_the_perplexity_of_an_adaptive_softmax_is_that_of_its_equation(adaptive):
