@@ -84,5 +84,6 @@ def beam_search(
 
 def _chosen(rows, numbers):
     """The rows of these numbers, `[batch, chosen, ...]` of `[batch, rows, ...]`."""
-    shaped = ops.reshape(numbers, (-1, numbers.shape[1], *(1 for _ in rows.shape[2:])))
-    return ops.take_along_axis(rows, shaped, axis=1)
+    # Not `take_along_axis`, which takes number by number.
+    flat = numbers + rows.shape[1] * ops.arange(ops.shape(rows)[0])[:, None]
+    return ops.take(ops.reshape(rows, (-1, *rows.shape[2:])), flat, axis=0)

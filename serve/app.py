@@ -67,7 +67,7 @@ def build_app(models: Sequence[ServedModel]) -> FastAPI:
     # Not async: the work runs in a thread, and the server goes on answering.
     @app.post("/predict", response_model=PredictResponse)
     def predict(request: PredictRequest) -> JSONResponse:
-        """Answer for texts with a label and probabilities, or with words, tags and spans."""
+        """Answer for texts with a label and probabilities, with words, tags and spans, or with a translation."""
         model = _chosen(served, request.model)
         words = sum(len(text.split() if isinstance(text, str) else text) for text in request.texts)
         if words > MAX_WORDS:

@@ -18,7 +18,7 @@ class TelmoModel(PythonModel):
         """Answer for raw texts.
 
         Returns:
-            For each text the fields of its `Classification` or `Tagging`.
+            For each text the fields of its `Classification`, `Tagging` or `Translation`.
         """
         return [to_json(prediction) for prediction in self.predictor.predict(list(model_input))]
 

@@ -4,12 +4,16 @@ import itertools
 
 import pytest
 import yaml
+from fastapi.testclient import TestClient
 
 from embeddings.errors import ConfigError, InputError
 from models import Predictor
 from pipeline.config import Seq2seqConfig, TrainConfig, read_config
 from pipeline.evaluate import evaluate_stage
+from pipeline.progress import one_line
 from pipeline.train_seq2seq import train_seq2seq_stage
+from serve.app import ServedModel, build_app
+from serve.registry import find_model
 
 NAMES = ["ana", "rui", "eva", "zé"]
 
@@ -60,6 +64,13 @@ def test_a_model_learns_to_translate_and_answers_from_its_folder(config, tiny_bi
     answers = predictor.predict([f"{one} {other}".upper() for one, other in pairs])
     right = [answer.text == f"{other} {one}" for answer, (one, other) in zip(answers, pairs, strict=True)]
     assert sum(right) / len(right) == pytest.approx(trained.scores["exact_match"])
+    assert one_line("ANA ANA", answers[0]) == answers[0].text
+    client = TestClient(build_app([ServedModel.load(find_model(str(trained.folder)))]))
+    response = client.post("/predict", json={"texts": ["ANA RUI"]}).json()
+    assert response["task"] == "seq2seq"
+    (translation,) = response["predictions"]
+    (hypothesis,) = translation["hypotheses"]
+    assert set(translation) == {"text", "hypotheses"} and translation["text"] == hypothesis["text"]
     scores = evaluate_stage(trained.folder, read.data.test)
     assert scores == pytest.approx(trained.scores | {"examples": len(pairs)})
 
