@@ -1,5 +1,6 @@
 """What a person should know of labelled data before a head is trained on them."""
 
+import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -10,6 +11,7 @@ from models.examples import Examples
 from models.metrics import flat_labels
 from models.options import Task
 from pipeline.data import DataSet
+from pipeline.tracking import Run
 
 QUANTILES = (0, 5, 25, 50, 75, 95, 100)
 CLASSES_SHOWN = 30
@@ -127,3 +129,13 @@ def _class_table(labels: dict[str, dict[str, int]], splits: dict[str, Any]) -> l
     if len(labels) > len(shown):
         lines.append(f"... and {len(labels) - len(shown):,} more labels")
     return lines
+
+
+def log_data(run: Run, task: Task, data: DataSet) -> None:
+    """Let a run record its data: names, checksums and sizes of the splits, and the report."""
+    for split, checksum in data.checksums().items():
+        run.data_set(", ".join(data.names[split]), checksum, split)
+        run.metrics({f"data.{split}.examples": len(data.splits[split])})
+    report = report_of(task, data)
+    run.text(json.dumps(report, indent=2, ensure_ascii=False), "data.json")
+    run.text("\n".join(lines_of(report)), "data.txt")

@@ -25,7 +25,7 @@ from pipeline import plots
 from pipeline.checksums import checksum_of_sentences
 from pipeline.config import TrainConfig
 from pipeline.data import read_data
-from pipeline.data_report import lines_of, report_of
+from pipeline.data_report import log_data
 from pipeline.docs_corpus import SPLITS
 from pipeline.tracking import Run, start_run
 from serve.registry import log_model
@@ -58,11 +58,14 @@ def train_stage(config: TrainConfig, on_epoch: Callable[[Epoch], None] = lambda 
         OutputError: a folder or the tracking store cannot be written.
     """
     check_folder(config.output, MODEL_FILES)
+    _check_taken(config)
     below = find_embedder(config.embedding.source)
     if isinstance(below, StoredTextEmbedding):
         config = _for_whole_texts(config)
     data_set = read_data(config.task, config.data)
     examples = data_set.splits
+    if examples["train"].is_multi_label:
+        raise InputError(f"{', '.join(data_set.names['train'])}: several labels a text; expected one for now")
     labels = examples["train"].label_set(config.data.more_labels)
     if len(labels) < 2:
         found = f"only the label '{labels[0]}'" if labels else "no label"
@@ -78,12 +81,7 @@ def train_stage(config: TrainConfig, on_epoch: Callable[[Epoch], None] = lambda 
         start_run(config.tracking, f"{config.name} {config.embedding.weights} {config.seed}", config) as run,
         _with_weights(below, config) as stored,
     ):
-        for split, checksum in data_set.checksums().items():
-            run.data_set(", ".join(data_set.names[split]), checksum, split)
-            run.metrics({f"data.{split}.examples": len(examples[split])})
-        report = report_of(config.task, data_set)
-        run.text(json.dumps(report, indent=2, ensure_ascii=False), "data.json")
-        run.text("\n".join(lines_of(report)), "data.txt")
+        log_data(run, config.task, data_set)
         run.text(json.dumps(labels, indent=2, ensure_ascii=False), "labels.json")
         with _stores(config, stored, examples) as stores:
             epochs: list[Epoch] = []
@@ -119,6 +117,28 @@ def train_stage(config: TrainConfig, on_epoch: Callable[[Epoch], None] = lambda 
         if config.tracking.register_model:
             version = log_model(config.output, example, config.name, config.tracking.alias)
     return Trained(config.output, kept.number, scores, run.run_id, version)
+
+
+def _check_taken(config: TrainConfig) -> None:
+    """Refuse what the heads have, but this stage does not hand on yet, so that nothing is left out in silence.
+
+    Raises:
+        ConfigError: the config asks for it.
+    """
+    asked = {
+        "embedding.source": config.embedding.kind != "bilm",
+        "embedding.vectors": bool(config.embedding.vectors),
+        "head.inputs": bool(config.head.features),
+        "head.multi_label": config.head.multi_label,
+        "head.pairs": config.head.pairs,
+        "head.scheme": bool(config.head.scheme),
+        "data.text_pair": bool(config.data.text_pair),
+        "data.label_separator": bool(config.data.label_separator),
+        "training.fine_tune": config.training.fine_tune,
+    }
+    for key, value in asked.items():
+        if value:
+            raise ConfigError(f"'{key}': cannot be trained by this command yet; expected a frozen source alone")
 
 
 def read_split(config: TrainConfig, split: str) -> Examples:

@@ -23,7 +23,7 @@ from models.training import Epoch
 from pipeline import plots
 from pipeline.config import Seq2seqConfig
 from pipeline.data import read_data
-from pipeline.data_report import lines_of, report_of
+from pipeline.data_report import log_data
 from pipeline.tracking import start_run
 from pipeline.train import Trained, _stores, _with_weights
 from serve.registry import log_model
@@ -57,12 +57,7 @@ def train_seq2seq_stage(config: Seq2seqConfig, on_epoch: Callable[[Epoch], None]
     target_tokenizer = data.target_tokenizer or data.tokenizer
     with ExitStack() as stack:
         run = stack.enter_context(start_run(config.tracking, f"{config.name} {config.seed}", config))
-        for split, checksum in data_set.checksums().items():
-            run.data_set(", ".join(data_set.names[split]), checksum, split)
-            run.metrics({f"data.{split}.examples": len(examples[split])})
-        report = report_of(config.task, data_set)
-        run.text(json.dumps(report, indent=2, ensure_ascii=False), "data.json")
-        run.text("\n".join(lines_of(report)), "data.txt")
+        log_data(run, config.task, data_set)
         run.text(json.dumps(vocabulary.tokens, indent=2, ensure_ascii=False), "labels.json")
         layers: dict = dict.fromkeys(examples)
         shape = stored = None
