@@ -39,11 +39,6 @@ def characters_of_words(words: Sequence[str], max_characters: int = 50) -> np.nd
     return ids
 
 
-def trim_padding(characters: np.ndarray, widest_filter: int) -> np.ndarray:
-    """Cut the columns that cannot change what the character convolutions see.
-
-    Windows of nothing but padding all give the same value and only their maximum counts, so that as many columns of
-    padding as the widest filter covers are enough. On English text this halves the work.
-    """
-    used = int((characters != _PADDING).sum(axis=1).max(initial=1))
-    return characters[:, : used + widest_filter]
+def lengths_of(characters: np.ndarray) -> np.ndarray:
+    """How many characters of each word are not padding, its two marks among them: int `[words]`."""
+    return (characters != _PADDING).sum(axis=1)

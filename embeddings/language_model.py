@@ -34,7 +34,8 @@ class LanguageModel(keras.Model):
 
     Call arguments:
         inputs: a dict of
-            `words`: int `[unique words, width]`, the distinct words of the window, spelled for the biLM;
+            `words`: int `[unique words, width]`, the distinct words of the window, spelled for the biLM, or a list of
+                such arrays that hold them one after the other (`TokenEncoder`);
             `forward`, `backward`: int `[batch, time]`, rows of `words` in the order of the text; the forward
                 windows of a batch row follow one another to the right, the backward windows to the left;
             `forward_next`, `backward_next`: int `[batch, time]`, the word to the right, or to the left, by its number
@@ -115,7 +116,7 @@ class LanguageModel(keras.Model):
         return [variable for direction in self.carried for layer in direction for variable in layer]
 
     def call(self, inputs, training=False):
-        words, mask = self.bilm.token_encoder(inputs["words"]), inputs.get("mask")
+        words, mask = self.bilm.token_encoder(inputs["words"], training=training), inputs.get("mask")
         tops, targets, states = [], [], []
         for direction, stack, state in zip(DIRECTIONS, self.bilm.stacks, self.carried, strict=False):
             vectors = self.dropout(ops.take(words, inputs[direction], axis=0), training=training)

@@ -19,10 +19,12 @@ def projected_lstm(gates, hidden, memory, kernels, cell_clip=None, projection_cl
         r = sigmoid(o) * tanh(c')
         h' = clip(r P)
 
+    Each gate is an array of its own, so that none has to be cut out of a larger one, nor put together to one.
+
     Args:
-        gates: `[time, batch, 4 * cells]`, the input's share.
+        gates: the input's share of i, j, f and o, each `[time, batch, cells]`.
         hidden, memory: h `[batch, units]` and c `[batch, cells]` before the first step.
-        kernels: U `[units, 4 * cells]`, and if r is projected P `[cells, units]`; else h' = r.
+        kernels: U of each gate `[units, cells]`, and if r is projected P `[cells, units]`; else h' = r.
         cell_clip, projection_clip: bounds on the absolute values of c' and of r P, or None.
         reverse: begin with the last step.
 
@@ -31,13 +33,14 @@ def projected_lstm(gates, hidden, memory, kernels, cell_clip=None, projection_cl
     """
 
     @ops.custom_gradient
-    def run(gates, hidden, memory, *kernels):
-        recurrent, *projection = kernels
-        steps, first = ops.shape(gates)[0], hidden
+    def run(hidden, memory, *arguments):
+        gates, recurrent, projection = arguments[:4], arguments[4:8], arguments[8:]
+        steps, first = ops.shape(gates[0])[0], hidden
 
         def step(t, state, _):
             hidden, before = state
-            *parts, hidden = _step(gates[t] + ops.matmul(hidden, recurrent), before, cell_clip)
+            now = [gate[t] + ops.matmul(hidden, kernel) for gate, kernel in zip(gates, recurrent, strict=True)]
+            *parts, hidden = _step(now, before, cell_clip)
             if projection:
                 hidden = clip(ops.matmul(hidden, projection[0]), projection_clip)
             return (hidden, parts[-1]), (hidden, before, *parts)
@@ -48,7 +51,7 @@ def projected_lstm(gates, hidden, memory, kernels, cell_clip=None, projection_cl
         def gradient(*arguments, upstream=None):
             to_outputs, to_hidden, to_memory = keras.tree.flatten(arguments if upstream is None else upstream)
             # Transposed once: as an operand of every step's product it would be read against the grain.
-            back, *back_projected = [ops.transpose(kernel) for kernel in kernels]
+            back, back_projected = ([ops.transpose(kernel) for kernel in part] for part in (recurrent, projection))
 
             def step_back(t, state, kept):
                 to_hidden, to_memory = state
@@ -58,21 +61,22 @@ def projected_lstm(gates, hidden, memory, kernels, cell_clip=None, projection_cl
                     to_projected = _clip_gradient(hidden, to_projected, projection_clip)
                     to_result = ops.matmul(to_projected, back_projected[0])
                 to_gates, to_memory, result = _step_gradient(to_result, to_memory, parts, cell_clip)
-                return (ops.matmul(to_gates, back), to_memory), (to_gates, to_projected, result)
+                to_hidden = sum(ops.matmul(gate, kernel) for gate, kernel in zip(to_gates, back, strict=True))
+                return (to_hidden, to_memory), (*to_gates, to_projected, result)
 
-            state, (to_gates, to_projected, result) = _loop(
-                step_back, (to_hidden, to_memory), steps, kept, 3, not reverse
+            state, (*to_gates, to_projected, result) = _loop(
+                step_back, (to_hidden, to_memory), steps, kept, 6, not reverse
             )
-            to_gates = to_gates.stack()
+            to_gates = [gate.stack() for gate in to_gates]
             before = [outputs[1:], first[None]] if reverse else [first[None], outputs[:-1]]
-            to_kernels = [_over_all_steps(ops.concatenate(before), to_gates)]
+            to_kernels = [_over_all_steps(ops.concatenate(before), gate) for gate in to_gates]
             if projection:
                 to_kernels.append(_over_all_steps(result.stack(), to_projected.stack()))
-            return to_gates, *state, *to_kernels
+            return *state, *to_gates, *to_kernels
 
         return (outputs, hidden, memory), gradient
 
-    return run(gates, hidden, memory, *kernels)
+    return run(hidden, memory, *gates, *kernels)
 
 
 def clip(x, bound: float | None):
@@ -85,7 +89,7 @@ def _clip_gradient(clipped, upstream, bound: float | None):
 
 def _step(gates, before, cell_clip):
     """What of a step is done number by number: the gates, c' and r."""
-    i, j, f, o = ops.split(gates, 4, axis=-1)
+    i, j, f, o = gates
     i, j, f, o = ops.sigmoid(i), ops.tanh(j), ops.sigmoid(f + 1.0), ops.sigmoid(o)
     memory = clip(f * before + i * j, cell_clip)
     return i, j, f, o, memory, o * ops.tanh(memory)
@@ -95,17 +99,33 @@ def _step_gradient(to_result, to_memory, parts, cell_clip):
     """The gradient of `_step`, to the gates and to the memory before; and r, which is not worth keeping."""
     before, i, j, f, o, memory = parts
     squashed = ops.tanh(memory)
-    result = o * squashed
-    to_memory = to_memory + to_result * (o - result * squashed)
-    to_memory = _clip_gradient(memory, to_memory, cell_clip)
-    to_candidate = to_memory * i
-    to_gates = [
-        to_candidate * j * (1.0 - i),
-        to_candidate * (1.0 - j * j),
-        to_memory * before * f * (1.0 - f),
-        to_result * result * (1.0 - o),
-    ]
-    return ops.concatenate(to_gates, axis=-1), to_memory * f, result
+    to_memory = _clip_gradient(memory, to_memory + _tanh_gradient(squashed, to_result * o), cell_clip)
+    to_gates = (
+        _sigmoid_gradient(i, to_memory * j),
+        _tanh_gradient(j, to_memory * i),
+        _sigmoid_gradient(f, to_memory * before),
+        _sigmoid_gradient(o, to_result * squashed),
+    )
+    return to_gates, to_memory * f, o * squashed
+
+
+def _sigmoid_gradient(y, upstream):
+    """To x, of y = sigmoid(x)."""
+    if keras.backend.backend() != "tensorflow":
+        return upstream * y * (1.0 - y)
+    import tensorflow as tf
+
+    # In one pass over the numbers.
+    return tf.raw_ops.SigmoidGrad(y=y, dy=upstream)
+
+
+def _tanh_gradient(y, upstream):
+    """To x, of y = tanh(x)."""
+    if keras.backend.backend() != "tensorflow":
+        return upstream * (1.0 - y * y)
+    import tensorflow as tf
+
+    return tf.raw_ops.TanhGrad(y=y, dy=upstream)
 
 
 def _over_all_steps(before, to_after):

@@ -22,6 +22,11 @@ def dense_part(gradient):
     return gradient.values if is_rows(gradient) else gradient
 
 
+def scaled(gradient, scale):
+    """A gradient times a number."""
+    return _rows(scale * gradient.values, gradient) if is_rows(gradient) else scale * gradient
+
+
 class RowUpdates:
     """A mixin for Keras's optimizers: clips and applies gradients of rows as they are."""
 
@@ -81,6 +86,28 @@ class RowAdagrad(RowUpdates, keras.optimizers.Adagrad):
 class RowAdam(RowUpdates, keras.optimizers.Adam):
     """Adam (Kingma and Ba 2015, algorithm 1), in which a row's moments rest while it has no gradient: the "lazy" Adam
     of TensorFlow. Where every row has a gradient at every step, the result is the dense one."""
+
+    def update_step(self, gradient, variable, learning_rate):
+        if is_rows(gradient) or self.amsgrad or keras.backend.backend() != "tensorflow":
+            super().update_step(gradient, variable, learning_rate)
+            return
+        import tensorflow as tf
+
+        index = self._get_variable_index(variable)
+        t = ops.cast(self.iterations + 1, variable.dtype)
+        # The same in one pass over the numbers.
+        tf.raw_ops.ResourceApplyAdam(
+            var=variable.handle,
+            m=self._momentums[index].value.handle,
+            v=self._velocities[index].value.handle,
+            beta1_power=ops.power(ops.cast(self.beta_1, variable.dtype), t),
+            beta2_power=ops.power(ops.cast(self.beta_2, variable.dtype), t),
+            lr=ops.cast(learning_rate, variable.dtype),
+            beta1=self.beta_1,
+            beta2=self.beta_2,
+            epsilon=self.epsilon,
+            grad=ops.cast(gradient, variable.dtype),
+        )
 
     def row_step(self, gradient, ids, index, learning_rate):
         if self.amsgrad:

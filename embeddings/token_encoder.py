@@ -4,6 +4,7 @@ import keras
 from keras import ops
 
 from embeddings.options import BiLMOptions
+from embeddings.pooled_convolution import pooled_convolution
 from embeddings.rows import take_rows
 from embeddings.softmax import value_of
 
@@ -19,10 +20,11 @@ class TokenEncoder(keras.layers.Layer):
         options: of the biLM.
 
     Call arguments:
-        ids: int `[words, width]`, from the biLM's spelling.
+        ids: int `[words, width]`, from the biLM's spelling; or a list of such arrays, each with the padding that its
+            own words need.
 
     Returns:
-        `[words, projection]`.
+        `[words, projection]`, of all of them.
     """
 
     def __init__(self, options: BiLMOptions, **kwargs):
@@ -57,24 +59,31 @@ class TokenEncoder(keras.layers.Layer):
         if self.project:
             self.project.build((None, options.word_dim + options.features))
 
-    def call(self, ids):
+    def call(self, ids, training=False):
+        groups = list(ids) if isinstance(ids, list | tuple) else [ids]
         parts = []
         if self.options.words:
-            parts.append(ops.cast(take_rows(self.word_vectors, ids[:, 0]), self.compute_dtype))
-            ids = ids[:, 1:]
+            numbers = _together([group[:, 0] for group in groups])
+            parts.append(ops.cast(take_rows(self.word_vectors, numbers), self.compute_dtype))
+            groups = [group[:, 1:] for group in groups]
         if self.options.spelled:
-            parts.append(self._read_characters(ids))
+            parts.append(self._read_characters(groups, training))
         words = ops.concatenate(parts, axis=-1) if len(parts) > 1 else parts[0]
         return self.project(words) if self.project else words
 
-    def _read_characters(self, ids):
-        # From a tensor, so that the gradient is dense: nearly all characters occur, and the table is small.
-        vectors = ops.take(value_of(self.character_vectors), ids, axis=0)
-        maxima = [ops.max(convolution(vectors), axis=1) for convolution in self.convolutions]
-        words = self.activation(ops.concatenate(maxima, axis=-1))
+    def _read_characters(self, groups, training):
+        # A tensor, so that the gradient is dense: nearly all characters occur, and the table is small.
+        table = value_of(self.character_vectors)
+        words = self.activation(_together([self._convolve(ops.take(table, ids, axis=0), training) for ids in groups]))
         for layer in self.highways:
             words = layer(words)
         return words
+
+    def _convolve(self, vectors, training):
+        if not training:
+            return ops.concatenate([ops.max(layer(vectors), axis=1) for layer in self.convolutions], axis=-1)
+        weights = [map(value_of, (layer.kernel, layer.bias)) for layer in self.convolutions]
+        return ops.concatenate([pooled_convolution(vectors, *both) for both in weights], axis=-1)
 
     def get_config(self):
         return super().get_config() | {"options": self.options.to_json()}
@@ -82,6 +91,10 @@ class TokenEncoder(keras.layers.Layer):
     @classmethod
     def from_config(cls, config):
         return cls(**config | {"options": BiLMOptions.from_json(config["options"])})
+
+
+def _together(groups):
+    return ops.concatenate(groups) if len(groups) > 1 else groups[0]
 
 
 def _filters():

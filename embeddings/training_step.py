@@ -9,7 +9,8 @@ from keras import ops
 
 from embeddings.compiled import compiled
 from embeddings.data_parallel import devices_in_use, shared_out
-from embeddings.language_model import LanguageModel
+from embeddings.language_model import DIRECTIONS, LanguageModel
+from embeddings.spelling import Spelling
 
 Window = dict[str, np.ndarray]
 
@@ -39,16 +40,35 @@ def training_step(model: LanguageModel, optimizer: Any) -> Callable[[Window], fl
         optimizer.apply(tape.gradient(loss, [variable.value for variable in variables]), variables)
         return loss
 
-    step = compiled(step)
-    return lambda window: float(step(window))
+    step, spelling = compiled(step), model.bilm.spelling
+    return lambda window: float(step(in_groups(window, spelling)))
 
 
 def window_losses(model: LanguageModel) -> Callable[[Window], np.ndarray]:
     """What gives the negative log-likelihoods of a window's words, in nats, `[directions, batch, time]`."""
     if keras.backend.backend() != "tensorflow":
         return lambda window: model.predict_on_batch(shared_out(of_few_shapes(window, model.bilm.spelling.width)))
-    losses = compiled(model)
-    return lambda window: ops.convert_to_numpy(losses(window))
+    losses, spelling = compiled(model), model.bilm.spelling
+    return lambda window: ops.convert_to_numpy(losses(in_groups(window, spelling)))
+
+
+def in_groups(window: Window, spelling: Spelling, count: int = 4) -> dict[str, Any]:
+    """The window with its words in groups of like length, so that short ones are not padded to the longest; not where
+    a word is one number.
+
+    Args:
+        window: what `LanguageModel` takes.
+        spelling: of its words.
+        count: of the groups, which have as many words each.
+    """
+    words = window["words"]
+    if spelling.width == 1:
+        return window
+    order = np.argsort(spelling.lengths(words), kind="stable")
+    place = np.empty_like(order, np.int32)
+    place[order] = np.arange(len(order))
+    groups = [spelling.trim(group) for group in np.array_split(words[order], count)]
+    return window | {"words": groups} | {way: place[window[way]] for way in DIRECTIONS}
 
 
 def of_few_shapes(window: Window, width: int) -> Window:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from keras import ops
 
-from embeddings.row_updates import RowAdagrad, RowAdam, RowSGD, dense_part
+from embeddings.row_updates import RowAdagrad, RowAdam, RowSGD, dense_part, scaled
 from embeddings.schedule import Schedule
 from embeddings.settings import PretrainingSettings
 
@@ -47,9 +47,17 @@ class Watching:
         self.paths = [variable.path for variable in variables]
 
     def _clip_gradients(self, grads):
-        clipped = super()._clip_gradients(grads)
-        for norms, gradients in zip(self.norms, (grads, clipped), strict=True):
-            norms.assign(ops.stack([_norm(gradient) for gradient in gradients]))
+        before = ops.stack([_norm(gradient) for gradient in grads])
+        if self.global_clipnorm:
+            # All that Keras would find out in two more passes over the gradient.
+            scale = self.global_clipnorm / ops.maximum(ops.norm(before), self.global_clipnorm)
+            clipped = [scaled(gradient, scale) for gradient in grads]
+            after = before * scale
+        else:
+            clipped = super()._clip_gradients(grads)
+            after = ops.stack([_norm(gradient) for gradient in clipped])
+        for norms, found in zip(self.norms, (before, after), strict=True):
+            norms.assign(found)
         return clipped
 
     def last_norms(self) -> GradientNorms:
@@ -60,7 +68,9 @@ class Watching:
 
 
 def _norm(gradient):
-    return ops.sqrt(ops.sum(ops.square(ops.cast(dense_part(gradient), "float32"))))
+    # A product with itself needs no array of squares.
+    numbers = ops.ravel(ops.cast(dense_part(gradient), "float32"))
+    return ops.sqrt(ops.dot(numbers, numbers))
 
 
 class WatchedAdam(Watching, RowAdam):

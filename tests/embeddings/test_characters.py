@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from reference.numpy_bilm import character_ids
 
-from embeddings.characters import characters_of_words, trim_padding
+from embeddings.characters import characters_of_words
 from embeddings.spelling import Bytes
 from embeddings.word_table import WordTable
 
@@ -21,7 +21,7 @@ def test_a_lone_surrogate_is_left_out_as_the_reference_does():
 
 def test_trimming_keeps_every_distinct_window():
     characters = characters_of_words(["at", "the", "longer"])
-    trimmed = trim_padding(characters, widest_filter=3)
+    trimmed = Bytes(50, 3).trim(characters)
     assert trimmed.shape[1] == len("longer") + 2 + 3
 
     def windows(rows):

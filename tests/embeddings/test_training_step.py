@@ -1,10 +1,11 @@
+import keras
 import numpy as np
 import pytest
 
 from embeddings.options import BiLMOptions
 from embeddings.pretraining import new_model
 from embeddings.settings import PretrainingSettings
-from embeddings.training_step import of_few_shapes
+from embeddings.training_step import in_groups, of_few_shapes
 from embeddings.vocabulary import Vocabulary
 from embeddings.windows import windows
 
@@ -33,3 +34,25 @@ def test_more_padding_does_not_change_the_losses(options):
         np.testing.assert_allclose(model(more), expected, atol=1e-6)
     assert len(padded) < len(shapes)
     assert padded <= {(rows, width) for rows in (1, 2, 3, 4, 6, 8, 12) for width in (1, 6, 8, 12, 14)}
+
+
+def test_words_in_groups_of_like_length_have_the_same_losses_and_less_padding():
+    model = new_model(CHARACTERS, VOCABULARY, PretrainingSettings(batch_size=2, steps=3))
+    for window in windows(SENTENCES, VOCABULARY, 2, 3, model.bilm.spelling):
+        grouped = in_groups(window, model.bilm.spelling)
+        assert sum(group.size for group in grouped["words"]) <= window["words"].size
+        assert sum(map(len, grouped["words"])) == len(window["words"])
+        for training in (True, False):
+            losses = []
+            for form in (window, grouped):
+                model.reset_state()
+                keras.utils.set_random_seed(1)
+                model.dropout.seed_generator.state.assign([1, 2])
+                losses.append(np.array(model(form, training=training)))
+            np.testing.assert_allclose(*losses, atol=1e-6)
+
+
+def test_words_by_their_number_need_no_groups():
+    model = new_model(WORDS, VOCABULARY, PretrainingSettings(batch_size=2, steps=3))
+    window = next(windows(SENTENCES, VOCABULARY, 2, 3, model.bilm.spelling))
+    assert in_groups(window, model.bilm.spelling) is window

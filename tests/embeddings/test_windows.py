@@ -4,7 +4,7 @@ import json
 import numpy as np
 import pytest
 
-from embeddings.characters import characters_of_words, trim_padding
+from embeddings.characters import characters_of_words
 from embeddings.spelling import Bytes
 from embeddings.vocabulary import Vocabulary
 from embeddings.windows import Windows, windows
@@ -61,7 +61,7 @@ def test_a_full_table_of_words_does_not_change_the_windows(monkeypatch):
 
 def test_the_characters_are_trimmed():
     window = next(windows(SENTENCES, VOCABULARY, 2, 5, Bytes(50, 3)))
-    np.testing.assert_array_equal(window["words"], trim_padding(window["words"], 3))
+    np.testing.assert_array_equal(window["words"], Bytes(50, 3).trim(window["words"]))
     assert window["words"].shape[1] < 15
 
 
