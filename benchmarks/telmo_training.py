@@ -4,9 +4,12 @@ import json
 import os
 import resource
 import sys
+import time
 from collections.abc import Iterator
 from glob import glob
+from itertools import islice
 from pathlib import Path
+from statistics import mean, median
 
 import numpy as np
 
@@ -49,6 +52,40 @@ def perplexities(model: LanguageModel, vocabulary: Vocabulary, text: Iterator[li
     return [float(np.exp(np.concatenate(parts).mean())) for parts in losses]
 
 
+def arithmetic(options: BiLMOptions, shape: tuple[int, int], samples: int, distinct: np.ndarray) -> float:
+    """Floating-point operations of a batch's matrix products, forward and back: those that the words need.
+
+    Args:
+        options: of the biLM.
+        shape: rows and steps of a batch.
+        samples: of the softmax.
+        distinct: characters of each distinct word of the batch.
+    """
+    tokens, p, c = options.directions * shape[0] * shape[1], options.projection, options.cells
+    products = tokens * options.layers * (2 * p * 4 * c + c * p) + tokens * samples * p
+    if options.inputs == "characters":
+        sizes = sum(width * options.character_dim * count for width, count in options.filters)
+        features = options.features
+        products += distinct.sum() * sizes
+        products += len(distinct) * (options.highways * 2 * features**2 + features * p)
+    # Forward, and back to inputs and weights.
+    return 3 * 2 * float(products)
+
+
+def matmul_peak(size: int = 2048, tries: int = 15) -> float:
+    """Floating-point operations a second of one large matrix product."""
+    import tensorflow as tf
+
+    square = tf.random.normal((size, size))
+    product = tf.function(lambda x: tf.reduce_sum(tf.matmul(x, x)))
+    seconds = []
+    for _ in range(tries):
+        began = time.perf_counter()
+        float(product(square))
+        seconds.append(time.perf_counter() - began)
+    return 2 * size**3 / median(seconds)
+
+
 def main(path: Path) -> None:
     job = json.loads(path.read_text("utf-8"))
     vocabulary = Vocabulary.read(Path(job["vocabulary"]))
@@ -62,8 +99,9 @@ def main(path: Path) -> None:
         **job["telmo"],
     )
     seconds: list[float] = []
+    options, peaks = options_of(job), [matmul_peak()]
     model = pretrain(
-        options_of(job),
+        options,
         vocabulary,
         sentences(job["shards"]),
         job["batches"],
@@ -73,9 +111,15 @@ def main(path: Path) -> None:
         report_every=1,
     )
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    peaks.append(matmul_peak())
+    shape = job["batch_size"], job["steps"]
+    spelling = model.bilm.spelling
+    some = islice(windows(sentences(job["shards"]), vocabulary, *shape, spelling), 10)
+    needed = [arithmetic(options, shape, job["samples"], spelling.lengths(window["words"])) for window in some]
     answer = {
         "seconds": seconds,
         "peak": peak,
+        "share_of_peak": mean(needed) / (median(seconds) * job["counted"]) / mean(peaks),
         "perplexities": perplexities(model, vocabulary, sentences(job["held_out"]), job["steps"]),
     }
     (path.parent / "answer.json").write_text(json.dumps(answer), "utf-8")
