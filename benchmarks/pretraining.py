@@ -7,7 +7,7 @@ python benchmarks/pretraining.py ../shared/data/books --words 1500000 --rounds 1
 Both train on the same sentences of the first books with the same vocabulary, sizes, batches, sampled softmax and
 dropout, each with the optimizer that its makers recommend: bilm-tf with Adagrad at 0.2, Telmo as RECOMMENDED says. They
 take turns, so that a machine that slows down slows both. A word counts once, though both directions predict it. The
-matmul peak is that of a product of two squares of 2,048, before and after the training.
+matmul peak is that of a product of two squares of 2,048, measured after the training.
 """
 
 import argparse

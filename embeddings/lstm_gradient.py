@@ -1,8 +1,7 @@
 """The projected LSTM over a whole sequence, with its gradient written out.
 
-Automatic differentiation adds to the gradient of the recurrent weights in every step of time. Here the gradients of the
-gates are kept, so that one matrix product over all steps gives that of the weights, and the loops hold nothing but what
-depends on the step before.
+Automatic differentiation adds to the gradient of the weights in every step of time. Here the gradients of the gates are
+kept, so that one matrix product over all steps gives that of the weights.
 """
 
 from typing import Any, NamedTuple
@@ -11,36 +10,41 @@ import keras
 from keras import ops
 
 
-def projected_lstm(gates, hidden, memory, kernels, cell_clip=None, projection_clip=None, reverse=False):
-    """The steps of `ProjectedLSTMCell`.
+def projected_lstm(inputs, hidden, memory, weights, cell_clip=None, projection_clip=None, reverse=False):
+    """The steps of `ProjectedLSTMCell`, above the product of its inputs with the kernel.
 
-        i, j, f, o = gates + h U
+        i, j, f, o = [x; h] K + b
         c' = clip(sigmoid(f + 1) * c + sigmoid(i) * tanh(j))
         r = sigmoid(o) * tanh(c')
         h' = clip(r P)
 
-    Each gate is an array of its own, so that none has to be cut out of a larger one, nor put together to one.
+    Each gate is a product of its own, so that none has to be cut out of a larger array or put together to one, and
+    TensorFlow makes product, bias and squashing one operation. The input's share is not computed ahead, as `Recurrent`
+    does elsewhere: with many rows the product of a step is large enough, and the shares of all steps are never held.
 
     Args:
-        gates: the input's share of i, j, f and o, each `[time, batch, cells]`.
+        inputs: x `[time, batch, input]`.
         hidden, memory: h `[batch, units]` and c `[batch, cells]` before the first step.
-        kernels: U of each gate `[units, cells]`, and if r is projected P `[cells, units]`; else h' = r.
+        weights: K of i, j, f and o, each `[input + units, cells]`; their b, each `[cells]`; and if r is projected P
+            `[cells, units]`; else h' = r.
         cell_clip, projection_clip: bounds on the absolute values of c' and of r P, or None.
         reverse: begin with the last step.
 
     Returns:
-        The hidden states `[time, batch, units]` in the order of the gates, and the last hidden state and memory.
+        The hidden states `[time, batch, units]` in the order of the inputs, and the last hidden state and memory.
     """
 
     @ops.custom_gradient
-    def run(hidden, memory, *arguments):
-        gates, recurrent, projection = arguments[:4], arguments[4:8], arguments[8:]
-        steps, first = ops.shape(gates[0])[0], hidden
+    def run(inputs, hidden, memory, *weights):
+        kernels, (i, j, f, o), projection = weights[:4], weights[4:8], weights[8:]
+        biases, units = (i, j, f + 1.0, o), hidden.shape[-1]
+        steps, first = ops.shape(inputs)[0], hidden
 
         def step(t, state, _):
             hidden, before = state
-            now = [gate[t] + ops.matmul(hidden, kernel) for gate, kernel in zip(gates, recurrent, strict=True)]
-            *parts, hidden = _step(now, before, cell_clip)
+            both = ops.concatenate([inputs[t], hidden], axis=-1)
+            gates = [ops.add(ops.matmul(both, kernel), bias) for kernel, bias in zip(kernels, biases, strict=True)]
+            *parts, hidden = _step(gates, before, cell_clip)
             if projection:
                 hidden = clip(ops.matmul(hidden, projection[0]), projection_clip)
             return (hidden, parts[-1]), (hidden, before, *parts)
@@ -51,7 +55,7 @@ def projected_lstm(gates, hidden, memory, kernels, cell_clip=None, projection_cl
         def gradient(*arguments, upstream=None):
             to_outputs, to_hidden, to_memory = keras.tree.flatten(arguments if upstream is None else upstream)
             # Transposed once: as an operand of every step's product it would be read against the grain.
-            back, back_projected = ([ops.transpose(kernel) for kernel in part] for part in (recurrent, projection))
+            back, back_projected = ([ops.transpose(x) for x in part] for part in (kernels, projection))
 
             def step_back(t, state, kept):
                 to_hidden, to_memory = state
@@ -61,22 +65,24 @@ def projected_lstm(gates, hidden, memory, kernels, cell_clip=None, projection_cl
                     to_projected = _clip_gradient(hidden, to_projected, projection_clip)
                     to_result = ops.matmul(to_projected, back_projected[0])
                 to_gates, to_memory, result = _step_gradient(to_result, to_memory, parts, cell_clip)
-                to_hidden = sum(ops.matmul(gate, kernel) for gate, kernel in zip(to_gates, back, strict=True))
-                return (to_hidden, to_memory), (*to_gates, to_projected, result)
+                to_both = sum(ops.matmul(gate, kernel) for gate, kernel in zip(to_gates, back, strict=True))
+                return (to_both[:, -units:], to_memory), (to_both[:, :-units], to_projected, result, *to_gates)
 
-            state, (*to_gates, to_projected, result) = _loop(
-                step_back, (to_hidden, to_memory), steps, kept, 6, not reverse
+            state, (to_inputs, to_projected, result, *to_gates) = _loop(
+                step_back, (to_hidden, to_memory), steps, kept, 7, not reverse
             )
-            to_gates = [gate.stack() for gate in to_gates]
             before = [outputs[1:], first[None]] if reverse else [first[None], outputs[:-1]]
-            to_kernels = [_over_all_steps(ops.concatenate(before), gate) for gate in to_gates]
+            both = _flat(ops.concatenate([inputs, ops.concatenate(before)], axis=-1))
+            to_gates = [_flat(gate.stack()) for gate in to_gates]
+            to_weights = [ops.matmul(ops.transpose(both), gate) for gate in to_gates]
+            to_weights += [ops.sum(gate, axis=0) for gate in to_gates]
             if projection:
-                to_kernels.append(_over_all_steps(result.stack(), to_projected.stack()))
-            return *state, *to_gates, *to_kernels
+                to_weights.append(ops.matmul(ops.transpose(_flat(result.stack())), _flat(to_projected.stack())))
+            return to_inputs.stack(), *state, *to_weights
 
         return (outputs, hidden, memory), gradient
 
-    return run(hidden, memory, *gates, *kernels)
+    return run(inputs, hidden, memory, *weights)
 
 
 def clip(x, bound: float | None):
@@ -88,9 +94,9 @@ def _clip_gradient(clipped, upstream, bound: float | None):
 
 
 def _step(gates, before, cell_clip):
-    """What of a step is done number by number: the gates, c' and r."""
+    """What of a step is done number by number: the gates, whose f has 1 added already, c' and r."""
     i, j, f, o = gates
-    i, j, f, o = ops.sigmoid(i), ops.tanh(j), ops.sigmoid(f + 1.0), ops.sigmoid(o)
+    i, j, f, o = ops.sigmoid(i), ops.tanh(j), ops.sigmoid(f), ops.sigmoid(o)
     memory = clip(f * before + i * j, cell_clip)
     return i, j, f, o, memory, o * ops.tanh(memory)
 
@@ -128,10 +134,9 @@ def _tanh_gradient(y, upstream):
     return tf.raw_ops.TanhGrad(y=y, dy=upstream)
 
 
-def _over_all_steps(before, to_after):
-    """The gradient of a kernel between two sequences, `[time, batch, ...]`."""
-    rows, columns = (ops.reshape(x, (-1, x.shape[-1])) for x in (before, to_after))
-    return ops.matmul(ops.transpose(rows), columns)
+def _flat(series):
+    """`[time, batch, width]` as `[time * batch, width]`."""
+    return ops.reshape(series, (-1, series.shape[-1]))
 
 
 class _Series(NamedTuple):

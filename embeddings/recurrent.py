@@ -58,13 +58,12 @@ class Recurrent(keras.layers.Layer):
         inputs = ops.transpose(inputs, (1, 0, 2))
         if initial_state is None:
             initial_state = [ops.zeros((ops.shape(inputs)[1], n), inputs.dtype) for n in cell.state_size]
-        # Of each gate.
         recurrent, *projection = cell.weights
-        kernels, biases, recurrent = (ops.split(x, cell.blocks, axis=-1) for x in (self.kernel, self.bias, recurrent))
+        kernels = ops.split(ops.concatenate([self.kernel, recurrent]), cell.blocks, axis=-1)
         outputs, *state = projected_lstm(
-            [ops.matmul(inputs, kernel) + bias for kernel, bias in zip(kernels, biases, strict=True)],
+            inputs,
             *[ops.cast(x, inputs.dtype) for x in initial_state],
-            [*recurrent, *map(value_of, projection)],
+            [*kernels, *ops.split(self.bias, cell.blocks), *map(value_of, projection)],
             cell.cell_clip,
             cell.projection_clip,
             self.go_backwards,

@@ -74,6 +74,8 @@ def pretrain(config: Config, change: Changes = None) -> None:
     from pipeline.config import PretrainConfig, read_config
 
     read = read_config(PretrainConfig, config, change)
+    # TensorFlow's own pool: every step asks for the same large arrays, and the system's takes longer and more for them.
+    os.environ.setdefault("TF_CPU_ALLOCATOR_USE_BFC", "true")
     _load_keras()
     from pipeline.pretrain import pretrain_stage
     from pipeline.progress import pretraining_bar
