@@ -5,7 +5,7 @@ import numpy as np
 
 from embeddings.bilm import BiLM
 from embeddings.language_model import LanguageModel
-from embeddings.pretraining import new_objective, precision_of
+from embeddings.new_model import new_objective, precision_of
 from embeddings.settings import PretrainingSettings
 from embeddings.softmax import Objective, Softmax
 from embeddings.spelling import UNKNOWN

@@ -10,7 +10,9 @@ from embeddings.atomic import atomic_folder, check_folder
 from embeddings.data_parallel import data_parallel
 from embeddings.errors import ConfigError, InputError, SourceError, TrainingError
 from embeddings.language_model import DIRECTIONS, LanguageModel
-from embeddings.pretraining import Meter, Pretraining, Progress, Step, new_model, perplexity
+from embeddings.new_model import new_model
+from embeddings.perplexity import perplexity
+from embeddings.pretraining import Meter, Pretraining, Progress, Step
 from embeddings.published import FILES, VOCABULARY
 from embeddings.source import find_source
 from embeddings.spelling import Bytes

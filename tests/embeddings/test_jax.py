@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 
 from embeddings.data_parallel import data_parallel
+from embeddings.new_model import new_model
 from embeddings.options import BiLMOptions
-from embeddings.pretraining import Pretraining, new_model, perplexity
+from embeddings.perplexity import perplexity
+from embeddings.pretraining import Pretraining
 from embeddings.settings import PretrainingSettings
 from embeddings.source import find_source
 from embeddings.training_checkpoint import VARIABLES, load_variables, save_checkpoint

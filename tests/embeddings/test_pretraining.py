@@ -7,7 +7,8 @@ import pytest
 
 from embeddings.errors import InputError
 from embeddings.language_model import LanguageModel
-from embeddings.pretraining import perplexity, pretrain
+from embeddings.perplexity import perplexity
+from embeddings.pretraining import pretrain
 from embeddings.settings import PretrainingSettings
 from embeddings.spelling import Bytes
 from embeddings.vocabulary import Vocabulary

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from embeddings.errors import InputError
-from embeddings.pretraining import perplexity, pretrain
+from embeddings.perplexity import perplexity
+from embeddings.pretraining import pretrain
 from embeddings.sentence_batches import POOL, SentenceBatches
 from embeddings.settings import PretrainingSettings
 from embeddings.spelling import Bytes
