@@ -84,8 +84,7 @@ def test_jax_compiles_for_few_lengths_and_the_losses_stay(tiny_options, monkeypa
 
 
 def test_losses_are_those_of_each_sentence_alone(tiny_options):
-    model = pretrain(tiny_options, VOCABULARY, SENTENCES * 3, 20, SETTINGS, lambda now: None)
-    losses = window_losses(model)
+    losses = window_losses(new_model(tiny_options, VOCABULARY, SETTINGS))
     batch = next(batches(SENTENCES))
     together = losses(batch)
     for k, mask in enumerate(batch["mask"]):
