@@ -1,4 +1,4 @@
-"""Files and folders that are there whole or not at all."""
+"""Files and folders that are there whole or not at all, whether the process is killed or the power is lost."""
 
 import os
 import shutil
@@ -23,7 +23,9 @@ def atomic_file(path: Path) -> Iterator[Path]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
+        _flush(temporary)
         temporary.replace(path)
+        _flush(path.parent)
     except OSError as error:
         raise _cannot_be_written(path, error) from None
     finally:
@@ -48,9 +50,12 @@ def atomic_folder(path: Path, files: Sequence[str]) -> Iterator[Path]:
     try:
         temporary.mkdir(parents=True)
         yield temporary
+        for written in (*temporary.rglob("*"), temporary):
+            _flush(written)
         if path.exists():
             path.rename(replaced)
         temporary.rename(path)
+        _flush(path.parent)
     except OSError as error:
         raise _cannot_be_written(path, error) from None
     finally:
@@ -102,6 +107,18 @@ def _check_parent(path: Path) -> None:
         raise OutputError(f"{path}: cannot be written ({above} is a file)")
     if not os.access(above, os.W_OK | os.X_OK):
         raise OutputError(f"{path}: cannot be written (no permission to write in {above})")
+
+
+def _flush(path: Path) -> None:
+    """Have a file's bytes, or a folder's names, written to the disk. The system may else keep them in memory for half a
+    minute, and write the new name before the bytes that it stands for."""
+    if os.name == "nt":
+        return  # It opens no folders, and flushes no file that is open to be read.
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _beside(path: Path) -> Path:

@@ -4,11 +4,11 @@ from functools import cached_property
 from typing import Any
 
 from embeddings.archive import Tree
-from embeddings.checkpoint import Checkpoint, checkpoint_files
 from embeddings.errors import SourceError
 from embeddings.options import BiLMOptions
 from embeddings.spelling import Spelling, spelling_of
 from embeddings.stored import StoredBiLM
+from embeddings.tensorflow_checkpoint import Checkpoint, checkpoint_files
 from embeddings.weights import MIX, Arrays, arrays_of, check_size, checked, parameters
 
 INDEX = "variables/variables.index"

@@ -10,12 +10,12 @@ from typing import Any
 
 from embeddings.archive import Tree
 from embeddings.characters import CHARACTERS
-from embeddings.checkpoint import CELL_NAMES, Checkpoint, checkpoint_files
-from embeddings.checkpoint_index import MAGIC
 from embeddings.errors import SourceError
 from embeddings.options import MAX_CHARACTERS_PER_WORD, BiLMOptions
 from embeddings.saved_graph import read_graph
 from embeddings.stored import StoredBiLM
+from embeddings.tensorflow_checkpoint import CELL_NAMES, Checkpoint, checkpoint_files
+from embeddings.tensorflow_checkpoint_index import MAGIC
 from embeddings.weights import MIX, Arrays, cell_key, check_size, checked, weight_shapes
 
 GRAPH, INDEX = "saved_model.pb", "variables/variables.index"

@@ -3,33 +3,24 @@
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
-import keras
 import numpy as np
 
-from embeddings.adaptive_softmax import AdaptiveSoftmax
 from embeddings.ahead import ahead
-from embeddings.bilm import BiLM
-from embeddings.errors import ConfigError, InputError, TrainingError
+from embeddings.errors import InputError, TrainingError
 from embeddings.language_model import LanguageModel
+from embeddings.new_model import new_model
 from embeddings.options import BiLMOptions
-from embeddings.sampled_softmax import SampledSoftmax
 from embeddings.sentence_batches import SentenceBatches
 from embeddings.settings import PretrainingSettings
-from embeddings.softmax import Objective, Softmax
-from embeddings.spelling import spelling_of
-from embeddings.training_step import training_step, window_losses
+from embeddings.training_step import training_step
 from embeddings.vocabulary import Vocabulary
 from embeddings.watched_optimizer import GradientNorms, build_optimizer
 from embeddings.windows import Windows
 
 Sentences = Iterable[Sequence[str]]
-
-MOST_NATS = 700
-"""Of a word, beyond which a perplexity is no number any more."""
 
 
 @dataclass(frozen=True)
@@ -216,96 +207,6 @@ def pretrain(
         if step.batch % report_every == 0 or step.batch == batches:
             report(meter.read())
     return training.model
-
-
-def new_model(options: BiLMOptions, vocabulary: Vocabulary, settings: PretrainingSettings) -> LanguageModel:
-    """A language model with random weights.
-
-    Args:
-        options: sizes of the biLM.
-        vocabulary: the words to predict; and to read, if the biLM reads words by their numbers.
-        settings: of its training.
-
-    Raises:
-        ConfigError: the settings do not fit the vocabulary.
-    """
-    keras.utils.set_random_seed(settings.seed)
-    if options.inputs == "words":
-        options = replace(options, words=len(vocabulary))
-    spelling = spelling_of(options, vocabulary.words if options.inputs == "words" else ())
-    with precision_of(settings):
-        bilm = BiLM(options, spelling, _INITIALIZERS[settings.initializer](), settings.forget_bias)
-        return LanguageModel(bilm, new_objective(settings, vocabulary, options), settings.batch_size, settings.dropout)
-
-
-@contextmanager
-def precision_of(settings: PretrainingSettings) -> Iterator[None]:
-    """Layers that are built in this block compute in the precision of the settings."""
-    before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy("mixed_bfloat16" if settings.precision == "bfloat16" else "float32")
-    try:
-        yield
-    finally:
-        keras.config.set_dtype_policy(before)
-
-
-# bilm-tf's own: uniform within 0.1.
-_INITIALIZERS = {
-    "glorot_uniform": keras.initializers.GlorotUniform,
-    "orthogonal": keras.initializers.Orthogonal,
-    "uniform": lambda: keras.initializers.RandomUniform(-0.1, 0.1),
-}
-
-
-def new_objective(settings: PretrainingSettings, vocabulary: Vocabulary, options: BiLMOptions) -> Objective:
-    """What the settings train to, with random weights.
-
-    Raises:
-        ConfigError: the settings do not fit the vocabulary.
-    """
-    sizes = len(vocabulary), options.projection
-    try:
-        if settings.objective == "sampled":
-            return SampledSoftmax(*sizes, settings.samples)
-        if settings.objective == "adaptive":
-            return AdaptiveSoftmax(*sizes, settings.cutoffs, settings.div_value)
-    except ValueError as error:
-        # It begins with the name of the argument.
-        raise ConfigError(f"training.{error}") from None
-    return Softmax(*sizes)
-
-
-def perplexity(
-    model: LanguageModel, vocabulary: Vocabulary, sentences: Sentences, settings: PretrainingSettings
-) -> tuple[float, ...]:
-    """Perplexity per word, forward and if the biLM has both directions backward, with the full softmax; frame words are
-    predicted like any others. The carried state stays as it is.
-
-    Args:
-        model: what is measured.
-        vocabulary: the words that it predicts; all others count as `<UNK>`.
-        sentences: lists of words; of what does not fill a last window no word is predicted.
-        settings: of the training, for how the text is cut.
-
-    Raises:
-        InputError: the text does not fill one batch.
-        TrainingError: the weights are beyond hope.
-    """
-    sums, words = np.zeros(model.bilm.options.directions), 0
-    losses = window_losses(model)
-    with model.aside():
-        for window in windows_of(sentences, vocabulary, model, settings):
-            sums += losses(window).sum(axis=(1, 2), dtype=np.float64)
-            words += words_in(window)
-    if not words:
-        sizes = f"{settings.batch_size} x {settings.steps}"
-        raise InputError(f"the held-out text does not fill one batch of {sizes} words")
-    nats = sums / words
-    if not np.all(nats < MOST_NATS):
-        raise TrainingError(
-            f"a word of the held-out text costs {nats.max():.4g} nats, beyond all hope; lower training.learning_rate"
-        )
-    return tuple(map(math.exp, nats))
 
 
 def windows_of(

@@ -46,6 +46,10 @@ class Recurrent(keras.layers.Layer):
         self.loop.build((None, None, gates))
 
     def call(self, inputs, mask=None, initial_state=None, training=False):
+        if initial_state is not None:
+            # Where the rows of a batch are not known as it is compiled, a state of one row could be spread over any
+            # number of them, and the state after a step would have another shape than that before.
+            inputs = ops.reshape(inputs, (ops.shape(initial_state[0])[0], -1, inputs.shape[-1]))
         if training and mask is None and isinstance(self.cell, ProjectedLSTMCell):
             return self._with_written_gradient(inputs, initial_state)
         gates = ops.matmul(inputs, self.kernel) + self.bias

@@ -1,10 +1,11 @@
 """Text as the batches of whole sentences through which the gradient flows from end to begin."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice
+from itertools import count, islice
 from random import Random
 from typing import Any
 
+import keras
 import numpy as np
 
 from embeddings.spelling import Spelling
@@ -14,6 +15,8 @@ from embeddings.word_table import WordTable
 
 POOL = 32
 """Batches whose sentences are sorted by length together, so that little of a batch is padding."""
+LENGTHS = (8, 12)
+"""Where each length costs a compilation, rows are padded to one of these, or to one of them doubled."""
 
 
 class SentenceBatches(Iterator[dict[str, np.ndarray]]):
@@ -44,7 +47,7 @@ class SentenceBatches(Iterator[dict[str, np.ndarray]]):
         self._supply = iter(sentences)
         self._table = WordTable(spelling)
         self._pool: list[list[np.ndarray]] = []
-        self._given = 0
+        self._given, self._pools = 0, 0
         self._begin = self._place()
 
     def __iter__(self) -> "SentenceBatches":
@@ -57,9 +60,9 @@ class SentenceBatches(Iterator[dict[str, np.ndarray]]):
         return self._batch(self._pool[self._given - 1])
 
     def state(self) -> dict[str, Any]:
-        """Where the reading stands, as JSON can hold it: where the sentences begin that were sorted together, and how
-        many of their batches have been given."""
-        return {"sentences": self._begin, "given": self._given}
+        """Where the reading stands, as JSON can hold it: where the sentences begin that were sorted together, how many
+        of their batches have been given, and how often sentences have been read to be sorted."""
+        return {"sentences": self._begin, "given": self._given, "pools": self._pools}
 
     def restore(self, state: dict[str, Any]) -> None:
         """Go on as the one did whose `state` this was.
@@ -72,7 +75,9 @@ class SentenceBatches(Iterator[dict[str, np.ndarray]]):
         self.sentences.restore(state["sentences"])
         self._supply = iter(self.sentences)
         self._pool, self._given, self._begin = [], 0, state["sentences"]
+        self._pools = state["pools"]
         if state["given"]:
+            self._pools -= 1
             self._read_pool()
             self._given = state["given"]
 
@@ -97,11 +102,12 @@ class SentenceBatches(Iterator[dict[str, np.ndarray]]):
         self._begin = begin
         pieces.sort(key=len)
         self._pool = [pieces[first : first + self.batch_size] for first in range(0, len(pieces), self.batch_size)]
-        Random(len(pieces)).shuffle(self._pool)
-        self._given = 0
+        # In another order each time, or an epoch would be like the one before.
+        Random(self._pools).shuffle(self._pool)
+        self._given, self._pools = 0, self._pools + 1
 
     def _batch(self, pieces: list[np.ndarray]) -> dict[str, np.ndarray]:
-        length = max(map(len, pieces)) - 1
+        length = self._padded(max(map(len, pieces)) - 1)
         # Always as many rows: where devices share them, each must have its part.
         rows = np.zeros((self.batch_size, length + 1), np.int32)
         mask = np.zeros((self.batch_size, length), bool)
@@ -120,3 +126,10 @@ class SentenceBatches(Iterator[dict[str, np.ndarray]]):
             "backward_next": numbers[:, :-1],
             "mask": mask,
         }
+
+    def _padded(self, length: int) -> int:
+        """The length that rows get. JAX compiles anew for every one, TensorFlow takes them as they are."""
+        if keras.backend.backend() == "tensorflow":
+            return length
+        doubled = (size << times for times in count() for size in LENGTHS)
+        return min(next(size for size in doubled if size >= length), self.steps - 1)

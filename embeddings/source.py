@@ -24,7 +24,7 @@ was found there before, so that it is not looked for again."""
 _FORMS = (
     ("embeddings.exported", "ExportedBiLM"),
     # Before the published form, which has options too.
-    ("embeddings.checkpoint", "TrainingCheckpoint"),
+    ("embeddings.bilm_tf_checkpoint", "BilmTfCheckpoint"),
     ("embeddings.published", "PublishedBiLM"),
     ("embeddings.hub_module", "HubModule"),
     ("embeddings.many_langs", "ManyLangsBiLM"),

@@ -74,6 +74,11 @@ def clear_rests(folder: Path) -> None:
         shutil.rmtree(rest, ignore_errors=True)
 
 
+def checkpoints_of(output: Path) -> Path:
+    """The folder with the checkpoints of a training that writes to `output`."""
+    return output.with_name(f"{output.name}.checkpoints")
+
+
 def checkpoints_in(folder: Path) -> list[Path]:
     """The checkpoints that were completed, the newest last."""
     found = [path for path in folder.glob("batch-*") if _NAME.fullmatch(path.name) and (path / POSITION).is_file()]

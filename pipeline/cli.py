@@ -78,10 +78,10 @@ def pretrain(config: Config, change: Changes = None) -> None:
     os.environ.setdefault("TF_CPU_ALLOCATOR_USE_BFC", "true")
     _load_keras()
     from pipeline.pretrain import pretrain_stage
-    from pipeline.progress import pretraining_bar
+    from pipeline.progress import pretraining_bar, print_notice
 
     with pretraining_bar() as report:
-        scores = pretrain_stage(read, report)
+        scores = pretrain_stage(read, report, print_notice)
     told = [
         f"{scores[f'{way}_perplexity']:.1f} {way}" for way in ("forward", "backward") if f"{way}_perplexity" in scores
     ]
@@ -309,7 +309,9 @@ def generate(
     try:
         sampler = Sampler(temperature, top_k, top_p, seed)
     except ValueError as error:
-        raise typer.BadParameter(str(error)) from None
+        # It begins with the name of the argument.
+        name, _, found = str(error).partition(" ")
+        raise typer.BadParameter(found, param_hint=f"--{name.replace('_', '-')}") from None
     _check_tokenizer(tokenizer)
     find_source(source)
     _load_keras()
@@ -345,7 +347,7 @@ def fill(
         for one in found:
             print(json.dumps(vars(one), ensure_ascii=False))
         return
-    width = max(len("word"), *(len(one.word) for one in found))
+    width = max(map(len, ["word", *(one.word for one in found)]))
     print(f"{'word':{width}}  probability  forward  backward")
     for one in found:
         print(f"{one.word:{width}}  {one.probability:11.4f}  {one.forward:7.4f}  {one.backward:8.4f}")

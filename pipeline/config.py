@@ -24,6 +24,7 @@ from embeddings.handle import is_handle
 from embeddings.options import BiLMOptions
 from embeddings.settings import PretrainingSettings
 from embeddings.tokenizer import TokenizerName
+from embeddings.training_checkpoint import checkpoints_in, checkpoints_of
 from models.options import HeadOptions, Task, TrainingSettings, check_trainable
 from models.pretrained_vectors import is_vectors
 from models.seq2seq_options import Seq2seqOptions, Seq2seqTraining
@@ -129,10 +130,17 @@ class PretrainConfig(_Section):
     vocabulary: int = Field(10_000, ge=4)
     min_count: int = Field(1, ge=1)
     epochs: float = Field(1.0, gt=0)
-    source: Annotated[str, AfterValidator(_existing_source)] | None = None
+    source: str | None = None
     bilm: Annotated[BiLMOptions, BeforeValidator(_of_any_words), AfterValidator(_can_be_pretrained)] = BiLMOptions()
     training: PretrainingSettings = PretrainingSettings()
     tracking: Tracking = Tracking()
+
+    @field_validator("source")
+    @classmethod
+    def _source_is_there_to_begin_with(cls, source: str | None, info: ValidationInfo) -> str | None:
+        # A training that goes on has no more need of it.
+        goes_on = "output" in info.data and checkpoints_in(checkpoints_of(info.data["output"]))
+        return source if source is None or goes_on else _existing_source(source)
 
     @model_validator(mode="after")
     def _one_of_source_and_bilm(self) -> "PretrainConfig":

@@ -158,7 +158,8 @@ class Corpus(Iterator[list[str]]):
         if self._shard == self._unit == 0:
             # A corpus that is read for ever must give something.
             if self._no_sentences:
-                raise InputError(f"{self.shards[0]}: no sentences in this corpus of {len(self.shards)} files")
+                others = f", nor in the {len(self.shards) - 1} other files" if len(self.shards) > 1 else ""
+                raise InputError(f"{self.shards[0]}: no sentence in it{others}; expected at least one")
             if self.epochs is not None and self._epoch >= self.epochs:
                 raise StopIteration
             self._no_sentences = True

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from embeddings.atomic import atomic_file
+from embeddings.errors import InputError
 from embeddings.gradient_flow import Flow, Measure, flows_of_bilm, flows_of_cells, token_vectors
 from embeddings.source import find_source, load_bilm
 from embeddings.tokenizer import TokenizerName, tokenizer_of
@@ -48,7 +49,10 @@ def diagnose_stage(
     # More than enough, since each has at least a word.
     sentences = list(islice(filter(None, read_sentences(path, tokenizer, encoding)), measure.words))
     bilm = load_bilm(source)
-    layers = flows_of_bilm(bilm, sentences, measure)
+    try:
+        layers = flows_of_bilm(bilm, sentences, measure)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
     vectors = token_vectors(bilm, sentences, measure)
     cells = {gain: flows_of_cells(bilm.options, vectors, measure, gain) for gain in GAINS}
     with atomic_file(plot) as temporary:

@@ -10,13 +10,16 @@ from embeddings.atomic import atomic_folder, check_folder
 from embeddings.data_parallel import data_parallel
 from embeddings.errors import ConfigError, InputError, SourceError, TrainingError
 from embeddings.language_model import DIRECTIONS, LanguageModel
-from embeddings.pretraining import Meter, Pretraining, Progress, Step, new_model, perplexity
+from embeddings.new_model import new_model
+from embeddings.perplexity import perplexity
+from embeddings.pretraining import Meter, Pretraining, Progress, Step
 from embeddings.published import FILES, VOCABULARY
 from embeddings.source import find_source
 from embeddings.spelling import Bytes
 from embeddings.stored import StoredBiLM
 from embeddings.training_checkpoint import (
     checkpoints_in,
+    checkpoints_of,
     clear_rests,
     load_variables,
     read_position,
@@ -47,10 +50,13 @@ CHANGEABLE = (
 """What a config may change before a training goes on; all other keys decide what the checkpoint's arrays mean."""
 
 REPORT_EVERY = 10
+SHORT = "expected more text, or a smaller training.batch_size or training.steps"
 
 
 def pretrain_stage(
-    config: PretrainConfig, report: Callable[[Progress], None] = lambda progress: None
+    config: PretrainConfig,
+    report: Callable[[Progress], None] = lambda progress: None,
+    tell: Callable[[str], None] = lambda line: None,
 ) -> dict[str, float]:
     """Train a biLM as a config says, track it, and write its folder.
 
@@ -60,6 +66,7 @@ def pretrain_stage(
     Args:
         config: what to do.
         report: called as the training goes on.
+        tell: called with a line that a person should read.
 
     Returns:
         `forward_perplexity` and, of a biLM with both directions, `backward_perplexity` per word on the validation text,
@@ -74,10 +81,12 @@ def pretrain_stage(
     """
     check_folder(config.output, FILES)
     with data_parallel(config.training.batch_size):
-        return _pretrain(config, report)
+        return _pretrain(config, report, tell)
 
 
-def _pretrain(config: PretrainConfig, report: Callable[[Progress], None]) -> dict[str, float]:
+def _pretrain(
+    config: PretrainConfig, report: Callable[[Progress], None], tell: Callable[[str], None]
+) -> dict[str, float]:
     folder = checkpoints_of(config.output)
     settings = config.training
     newest = next(reversed(checkpoints_in(folder)), None)
@@ -89,16 +98,20 @@ def _pretrain(config: PretrainConfig, report: Callable[[Progress], None]) -> dic
         if settings.validate_every and position["config"]["validation"] == config.model_dump(mode="json")["validation"]:
             best = position["best"]
     _check_held_out(config)
-    stored = find_source(config.source) if config.source else None
+    # A checkpoint is a biLM of its own, whatever has become of the one that the training began with.
+    stored = find_source(newest or config.source) if config.source else None
     vocabulary = Vocabulary.read(newest / VOCABULARY) if newest else _count(config, stored)
     words, batches = _words_and_batches(config, vocabulary)
     text = _corpus(config, config.train, epochs=None)
     if batches < 1:
         raise InputError(
             f"{text.shards[0]}: {config.epochs:g} epochs of {words:,} words do not fill a batch of "
-            f"{settings.batch_size} x {settings.steps} words"
+            f"{settings.batch_size} x {settings.steps} words; {SHORT}"
         )
-    model = continued(stored, vocabulary, settings) if stored else new_model(config.bilm, vocabulary, settings)
+    if stored:
+        model, lacks = continued(stored, vocabulary, settings)
+    else:
+        model, lacks = new_model(config.bilm, vocabulary, settings), None
     training = Pretraining(model, vocabulary, text, batches, settings)
     if newest:
         model.load(newest)
@@ -107,6 +120,10 @@ def _pretrain(config: PretrainConfig, report: Callable[[Progress], None]) -> dic
     with start_run(config.tracking, f"pretrain {config.output.name}", config, position.get("run_id")) as run:
         for context, shards in (("train", text.shards), ("validation", _corpus(config, config.validation).shards)):
             run.data_set(str(shards[0].parent if len(shards) > 1 else shards[0]), checksum_of_files(shards), context)
+        if lacks:
+            found = f"{config.source}: {lacks}, so that a new softmax is trained, from random weights"
+            run.note("softmax", found)
+            tell(found)
         _Job(config, vocabulary, training, run, report, best).train(go_on=bool(newest))
         with atomic_folder(config.output, FILES) as temporary:
             model.write(temporary, vocabulary)
@@ -115,11 +132,6 @@ def _pretrain(config: PretrainConfig, report: Callable[[Progress], None]) -> dic
         run.artifact(config.output / "options.json", "bilm")
     remove_checkpoint(folder)
     return scores | {"words": words, "batches": training.batch}
-
-
-def checkpoints_of(output: Path) -> Path:
-    """Where the checkpoints of a training stand that writes to `output`."""
-    return output.with_name(f"{output.name}.checkpoints")
 
 
 @dataclass
@@ -240,7 +252,9 @@ def _check_held_out(config: PretrainConfig) -> None:
     if config.training.backpropagation == "sentence":
         rows, steps = 1, 1
     if next(windows(text, Vocabulary(FRAMES), rows, steps, Bytes(3, 1)), None) is None:
-        raise InputError(f"{text.shards[0]}: does not fill a batch of {rows} x {steps} words")
+        raise InputError(
+            f"{text.shards[0]}: the validation text does not fill a batch of {rows} x {steps} words; {SHORT}"
+        )
     for _ in text:
         pass
 

@@ -11,6 +11,7 @@ from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
+    ProgressColumn,
     SpinnerColumn,
     TextColumn,
     TimeElapsedColumn,
@@ -32,10 +33,25 @@ errors = Console(stderr=True, highlight=False)
 
 
 @contextmanager
+def _bar(*columns: ProgressColumn) -> Iterator[Progress]:
+    """Of a bar that has not moved when an error ends it nothing stays."""
+    progress = Progress(*columns, console=errors)
+    progress.start()
+    try:
+        yield progress
+    finally:
+        if any(task.completed for task in progress.tasks):
+            progress.stop()
+        else:
+            progress.live.transient = True
+            progress.live.stop()
+
+
+@contextmanager
 def pretraining_bar() -> Iterator[Callable[["Pretraining"], None]]:
     """A bar with the loss, words a second and the time left."""
     columns = (TextColumn("pretraining"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"))
-    with Progress(*columns, TimeRemainingColumn(), console=errors) as progress:
+    with _bar(*columns, TimeRemainingColumn()) as progress:
         task = progress.add_task("", total=None)
 
         def report(now: "Pretraining") -> None:
@@ -45,19 +61,23 @@ def pretraining_bar() -> Iterator[Callable[["Pretraining"], None]]:
         yield report
 
 
+def print_notice(line: str) -> None:
+    """A line that is no error; above the bar, if there is one."""
+    errors.print(line, soft_wrap=True, markup=False)
+
+
 @contextmanager
 def embedding_bar() -> Iterator[Callable[["Counts"], None]]:
     """A line with the sentences, words and words a second so far."""
     columns = (SpinnerColumn(), TextColumn("embedding {task.description}"), TimeElapsedColumn())
-    with Progress(*columns, console=errors) as progress:
+    with _bar(*columns) as progress:
         task = progress.add_task("", total=None)
         began = time.perf_counter()
 
         def report(counts: "Counts") -> None:
             rate = counts.words / (time.perf_counter() - began)
-            progress.update(
-                task, description=f"{counts.sentences:,} sentences  {counts.words:,} words  {rate:,.0f} words/s"
-            )
+            description = f"{counts.sentences:,} sentences  {counts.words:,} words  {rate:,.0f} words/s"
+            progress.update(task, completed=counts.sentences, description=description)
 
         yield report
 
@@ -66,7 +86,7 @@ def embedding_bar() -> Iterator[Callable[["Counts"], None]]:
 def counting_bar(title: str) -> Iterator[Callable[[int, int], None]]:
     """A bar for a number of equal steps."""
     columns = (TextColumn(title), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=errors) as progress:
+    with _bar(*columns) as progress:
         task = progress.add_task("", total=None)
         yield lambda done, total: progress.update(task, completed=done, total=total)
 

@@ -40,6 +40,10 @@ class Run:
         self._mlflow.log_input(data, context=context)
         self._say(f"data.{context}.sha256", checksum)
 
+    def note(self, key: str, text: str) -> None:
+        """A tag."""
+        self._mlflow.set_tag(key, text)
+
     def artifact(self, path: Path, folder: str | None = None) -> None:
         self._mlflow.log_artifact(str(path), folder)
 

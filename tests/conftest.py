@@ -1,5 +1,6 @@
 import logging
 import os
+import shutil
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -53,6 +54,23 @@ def on_jax(house, tmp_path_factory):
         return done.stdout
 
     return run
+
+
+@pytest.fixture(scope="session")
+def mlflow_store(tmp_path_factory):
+    """Gives a folder an MLflow store of its own, and its address: a copy, for to make the tables takes longer than most
+    tests."""
+    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+
+    logging.getLogger("alembic").setLevel(logging.ERROR)
+    empty = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
+    SqlAlchemyStore(f"sqlite:///{empty}", str(empty.parent)).engine.dispose()
+
+    def make(folder):
+        shutil.copy(empty, folder)
+        return f"sqlite:///{folder}/mlflow.db"
+
+    return make
 
 
 @pytest.fixture

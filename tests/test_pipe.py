@@ -1,16 +1,19 @@
 """The whole main job, small: text to biLM to vectors to two registered models to an answered request, each by its
-command."""
+command, of which the last has a process of its own."""
 
+import io
 import json
-import os
 import subprocess
 import sys
 import urllib.request
+from contextlib import redirect_stdout
 
 import h5py
 import mlflow
 import pytest
 import yaml
+
+from pipeline.cli import main
 
 PLACES = ["Paris", "New York", "Rome", "Oslo"]
 FOODS = ["bread", "green tea", "rice", "soup"]
@@ -54,22 +57,21 @@ def write(path, **values):
     path.write_text(yaml.safe_dump(values))
 
 
-def telmo(folder, *arguments):
-    command = [sys.executable, "-m", "pipeline.cli", *arguments]
-    done = subprocess.run(
-        command, cwd=folder, capture_output=True, text=True, env=os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"}, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+def telmo(*arguments):
+    """What the command prints."""
+    with redirect_stdout(io.StringIO()) as printed, pytest.raises(SystemExit) as end:
+        main(list(arguments))
+    assert not end.value.code
+    return printed.getvalue()
 
 
 @pytest.fixture(scope="module")
-def trained(folder):
-    telmo(folder, "pretrain", "bilm.yaml")
-    outputs = {name: telmo(folder, "train", f"{name}.yaml") for name in ("label", "tag")}
-    mlflow.set_tracking_uri(f"sqlite:///{folder}/mlflow.db")
-    yield outputs
-    mlflow.set_tracking_uri(None)
+def trained(folder, mlflow_store):
+    with pytest.MonkeyPatch.context() as here:
+        here.chdir(folder)
+        here.setenv("MLFLOW_TRACKING_URI", mlflow_store(folder))
+        telmo("pretrain", "bilm.yaml")
+        yield {name: telmo("train", f"{name}.yaml") for name in ("label", "tag")}
 
 
 @pytest.mark.slow
@@ -80,7 +82,7 @@ def test_the_biLM_is_written_in_the_published_form(folder, trained):
         "vocabulary.txt",
         "vocabulary.counts.txt",
     }
-    telmo(folder, "embed", "test.txt", "vectors.hdf5", "--source", "bilm")
+    telmo("embed", "test.txt", "vectors.hdf5", "--source", "bilm")
     with h5py.File(folder / "vectors.hdf5") as file:
         assert len(file) == 41 and file["0"].shape[0] == 3
 
@@ -109,14 +111,14 @@ def test_both_heads_learn_and_are_registered(folder, trained):
 
 
 @pytest.mark.slow
-def test_commands_and_the_server_give_the_same_answer(folder, trained):
+def test_commands_and_the_server_give_the_same_answer(trained):
     text = "I love New York very much."
-    one = json.loads(telmo(folder, "predict", "models/tag", text, "--json"))
+    one = json.loads(telmo("predict", "models/tag", text, "--json"))
     assert one["spans"] == [{"label": "place", "text": "New York", "start": 7, "end": 15}]
-    assert "accuracy" in telmo(folder, "evaluate", "models:/label@champion", "test.csv")
+    assert "accuracy" in telmo("evaluate", "models:/label@champion", "test.csv")
     models = ["models:/label@champion", "models/tag"]
     command = [sys.executable, "-m", "pipeline.cli", "serve", *models, "--port", "0"]
-    with subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, text=True) as server:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
         try:
             address = "http://" + server.stdout.readline().split("http://")[1].split()[0]
             answers = {}

@@ -68,12 +68,12 @@ def test_each_step_expects_what_the_whole_text_does(predictor, language_model_fo
 def test_a_text_read_in_pieces_is_the_text_read_at_once(predictor, direction):
     whole, _ = predictor.read(direction, STREAM)
     pieces = WordPredictor(predictor.bilm, predictor.softmax, predictor.vocabulary, steps=3)
-    np.testing.assert_allclose(pieces.read(direction, STREAM)[0], whole, atol=1e-6)
+    np.testing.assert_allclose(pieces.read(direction, STREAM)[0], whole, atol=5e-5)
     order = (STREAM[:2], STREAM[2:]) if direction == FORWARD else (STREAM[2:], STREAM[:2])
     first, state = predictor.read(direction, order[0])
     second, _ = predictor.read(direction, order[1], state)
     both = [first, second] if direction == FORWARD else [second, first]
-    np.testing.assert_allclose(np.concatenate(both), whole, atol=1e-6)
+    np.testing.assert_allclose(np.concatenate(both), whole, atol=5e-5)
 
 
 def test_the_seed_decides(predictor):

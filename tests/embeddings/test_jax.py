@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 
 from embeddings.data_parallel import data_parallel
+from embeddings.new_model import new_model
 from embeddings.options import BiLMOptions
-from embeddings.pretraining import Pretraining, new_model, perplexity
+from embeddings.perplexity import perplexity
+from embeddings.pretraining import Pretraining
 from embeddings.settings import PretrainingSettings
 from embeddings.source import find_source
 from embeddings.training_checkpoint import VARIABLES, load_variables, save_checkpoint
@@ -52,6 +54,13 @@ def train(training: Pretraining, folder: Path) -> list[float]:
     return losses
 
 
+def losses_of_sentences(folder: Path) -> list[float]:
+    """Of a training on whole sentences that begins with the weights of a checkpoint."""
+    training = begin(backpropagation="sentence", steps=12, objective="full")
+    training.model.load(folder / "tensorflow/batch-00000003")
+    return [step.loss for step in training.steps()]
+
+
 def run_on_jax() -> None:
     """What the tests ask of the other process, in their folder."""
     training = go_on(Path("tensorflow/batch-00000003"), 3)
@@ -67,6 +76,7 @@ def run_on_jax() -> None:
                 "perplexity": perplexity(training.model, VOCABULARY, SENTENCES, training.settings),
                 "carried": np.array(training.variables[0]).tolist(),
             }
+    found["sentences"] = losses_of_sentences(Path())
     print(json.dumps(found))
 
 
@@ -110,6 +120,10 @@ def test_a_training_goes_on_on_tensorflow(folder, losses, found):
     save(training, folder / "back")
     expect_same(arrays_in(folder / "back/batch-00000006"), arrays_in(checkpoint))
     np.testing.assert_allclose([step.loss for step in training.steps()], losses[6:], rtol=1e-5)
+
+
+def test_padding_for_jax_does_not_change_the_losses_of_sentences(folder, found):
+    np.testing.assert_allclose(found["sentences"], losses_of_sentences(folder), rtol=1e-5)
 
 
 def test_two_devices_train_as_one(found):

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from embeddings.errors import InputError
-from embeddings.language_model import LanguageModel
-from embeddings.pretraining import perplexity, pretrain
+from embeddings.new_model import new_model
+from embeddings.perplexity import perplexity
+from embeddings.pretraining import pretrain
 from embeddings.settings import PretrainingSettings
 from embeddings.spelling import Bytes
 from embeddings.vocabulary import Vocabulary
@@ -33,6 +34,12 @@ def train(options, batches, settings=SETTINGS):
     return model, losses
 
 
+@pytest.fixture(scope="module")
+def model(tiny_options):
+    """A model that has been trained a little."""
+    return train(tiny_options, 20)[0]
+
+
 def test_training_learns_both_directions(tiny_options):
     model, losses = train(dataclasses.replace(tiny_options, projection=8, cells=16), 200)
     assert losses[0] == pytest.approx(math.log(len(VOCABULARY)), abs=0.5)
@@ -41,13 +48,20 @@ def test_training_learns_both_directions(tiny_options):
     assert forward < 2 and backward < 2
 
 
+def test_a_batch_may_have_one_row(tiny_options):
+    settings = dataclasses.replace(SETTINGS, batch_size=1, objective="full")
+    _, losses = train(tiny_options, 2, settings)
+    model = new_model(tiny_options, VOCABULARY, settings)
+    (first,) = itertools.islice(windows(SENTENCES, VOCABULARY, 1, 5, Bytes(50, 3)), 1)
+    assert losses[0] == pytest.approx(float(np.mean(model(first))), rel=1e-5)
+
+
 def test_the_seed_decides(tiny_options):
     assert train(tiny_options, 3)[1] == train(tiny_options, 3)[1]
 
 
-def test_the_state_is_carried_from_window_to_window(tiny_options):
+def test_the_state_is_carried_from_window_to_window(model):
     """Losses in windows of 5 are those of one window over the whole stream."""
-    model, _ = train(tiny_options, 20)
     whole = next(windows(SENTENCES, VOCABULARY, 4, 40, Bytes(50, 3)))
     model.reset_state()
     forward, backward = model.predict_on_batch(whole)
@@ -63,8 +77,7 @@ def test_the_state_is_carried_from_window_to_window(tiny_options):
         np.testing.assert_allclose(piece[1], backward[:, right], atol=1e-5)
 
 
-def test_perplexity_is_the_exponential_of_the_mean_loss_and_leaves_the_state_alone(tiny_options):
-    model, _ = train(tiny_options, 5)
+def test_perplexity_is_the_exponential_of_the_mean_loss_and_leaves_the_state_alone(model):
     carried = [variable.numpy() for variable in model._carried_variables()]
     model.reset_state()
     losses = [model.predict_on_batch(x) for x in windows(SENTENCES, VOCABULARY, 4, 5, Bytes(50, 3))]
@@ -76,11 +89,9 @@ def test_perplexity_is_the_exponential_of_the_mean_loss_and_leaves_the_state_alo
         np.testing.assert_array_equal(variable.numpy(), value)
 
 
-def test_a_text_that_is_too_short_is_refused(tiny_options):
+def test_a_text_that_is_too_short_is_refused(model, tiny_options):
     with pytest.raises(InputError, match="does not fill one batch of 4 x 5 words"):
         pretrain(tiny_options, VOCABULARY, [["w1"]], 3, SETTINGS, lambda now: None)
-    trained = train(tiny_options, 1)[0]
-    model = LanguageModel(trained.bilm, trained.objective, 4)
     with pytest.raises(InputError, match="held-out text does not fill"):
         perplexity(model, VOCABULARY, [["w1"]], SETTINGS)
 

@@ -3,11 +3,14 @@
 import dataclasses
 import random
 
+import keras
 import numpy as np
 import pytest
 
 from embeddings.errors import InputError
-from embeddings.pretraining import perplexity, pretrain
+from embeddings.new_model import new_model
+from embeddings.perplexity import perplexity
+from embeddings.pretraining import pretrain
 from embeddings.sentence_batches import POOL, SentenceBatches
 from embeddings.settings import PretrainingSettings
 from embeddings.spelling import Bytes
@@ -56,9 +59,32 @@ def test_little_is_padding():
     assert np.concatenate([mask.ravel() for mask in masks]).mean() > 0.85
 
 
-def test_losses_are_those_of_each_sentence_alone(tiny_options):
-    model = pretrain(tiny_options, VOCABULARY, SENTENCES * 3, 20, SETTINGS, lambda now: None)
+def test_batches_come_in_another_order_each_time_that_sentences_are_sorted():
+    text = [[f"w{k % 9}"] * (k % 31 + 1) for k in range(4 * POOL)] * 3
+    lengths = [batch["mask"].shape[1] for batch in batches(text, steps=50)]
+    orders = [tuple(lengths[first : first + POOL]) for first in (0, POOL, 2 * POOL)]
+    assert len(set(orders)) == 3 and len({tuple(sorted(order)) for order in orders}) == 1
+
+
+def test_jax_compiles_for_few_lengths_and_the_losses_stay(tiny_options, monkeypatch):
+    text = [[f"w{k % 9}"] * (k % 31 + 1) for k in range(4 * POOL)]
+    exact = list(batches(text, steps=30))
+    with monkeypatch.context() as patch:
+        patch.setattr(keras.backend, "backend", lambda: "jax")
+        padded = list(batches(text, steps=30))
+    lengths, exact_lengths = ({batch["mask"].shape[1] for batch in given} for given in (padded, exact))
+    assert lengths == {8, 12, 16, 24, 29} and len(exact_lengths) > 12
+    model = new_model(tiny_options, VOCABULARY, SETTINGS)
     losses = window_losses(model)
+    for one, other in zip(exact[:5], padded[:5], strict=True):
+        length = one["mask"].shape[1]
+        found = losses(other)
+        np.testing.assert_allclose(found[..., :length], losses(one), atol=1e-5)
+        assert not found[..., length:].any() and not other["mask"][:, length:].any()
+
+
+def test_losses_are_those_of_each_sentence_alone(tiny_options):
+    losses = window_losses(new_model(tiny_options, VOCABULARY, SETTINGS))
     batch = next(batches(SENTENCES))
     together = losses(batch)
     for k, mask in enumerate(batch["mask"]):

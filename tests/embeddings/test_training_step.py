@@ -2,8 +2,8 @@ import keras
 import numpy as np
 import pytest
 
+from embeddings.new_model import new_model
 from embeddings.options import BiLMOptions
-from embeddings.pretraining import new_model
 from embeddings.settings import PretrainingSettings
 from embeddings.training_step import in_groups, of_few_shapes
 from embeddings.vocabulary import Vocabulary

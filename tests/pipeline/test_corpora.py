@@ -149,7 +149,7 @@ def test_what_cannot_be_read_is_said_with_its_place(folder, tmp_path):
     (broken / "a.parquet").write_bytes(whole[:-30])
     assert "cannot be read as Parquet" in error(broken / "a.parquet")
     (broken / "blank.txt").write_text("\n \n")
-    assert "no sentences in this corpus of 1 files" in error(broken / "blank.txt", epochs=None)
+    assert "blank.txt: no sentence in it; expected at least one" in error(broken / "blank.txt", epochs=None)
 
 
 def test_names_that_lead_to_nothing_are_refused(folder, tmp_path):

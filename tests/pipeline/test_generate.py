@@ -80,10 +80,10 @@ def test_characters_make_a_text_without_spaces_between_them(telmo, character_mod
 @pytest.mark.parametrize(
     ("option", "message"),
     [
-        (("--temperature", "-1"), "temperature -1.0; expected 0 or more"),
-        (("--temperature", "nan"), "temperature nan"),
-        (("--top-k", "0"), "top_k 0; expected at least 1"),
-        (("--top-p", "1.5"), "top_p 1.5; expected more than 0 and at most 1"),
+        (("--temperature", "-1"), "--temperature: -1.0; expected 0 or more"),
+        (("--temperature", "nan"), "--temperature: nan"),
+        (("--top-k", "0"), "--top-k: 0; expected at least 1"),
+        (("--top-p", "1.5"), "--top-p: 1.5; expected more than 0 and at most 1"),
         (("--tokenizer", "nltk"), "expected spacy, whitespace or characters"),
         (("--words", "0"), "'--words'"),
         (("--seed", "-1"), "'--seed'"),

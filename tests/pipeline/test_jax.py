@@ -10,11 +10,11 @@ import yaml
 from embeddings.embedder import Embedder
 from embeddings.samplers import Sampler
 from embeddings.source import load_bilm
-from embeddings.training_checkpoint import checkpoints_in
+from embeddings.training_checkpoint import checkpoints_in, checkpoints_of
 from pipeline.config import PretrainConfig, read_config
 from pipeline.fill import fill_stage
 from pipeline.generate import generate_stage
-from pipeline.pretrain import checkpoints_of, pretrain_stage
+from pipeline.pretrain import pretrain_stage
 
 CONFIG = {
     "tokenizer": "whitespace",
@@ -50,8 +50,8 @@ class Killed(Exception):
     """In place of a signal."""
 
 
-def test_a_run_of_tensorflow_ends_on_jax_as_if_nothing_had_happened(on_jax, tmp_path, monkeypatch):
-    store = f"sqlite:///{tmp_path}/mlflow.db"
+def test_a_run_of_tensorflow_ends_on_jax_as_if_nothing_had_happened(on_jax, tmp_path, monkeypatch, mlflow_store):
+    store = mlflow_store(tmp_path)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", store)
     for name, sentences in (("train", 100), ("validation", 30)):

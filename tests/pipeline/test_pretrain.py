@@ -2,6 +2,7 @@
 
 import json
 import random
+import shutil
 
 import h5py
 import numpy as np
@@ -18,14 +19,14 @@ from embeddings.settings import PretrainingSettings
 from embeddings.source import find_source, load_bilm
 from embeddings.spelling import Bytes
 from embeddings.stored_softmax import softmax_of
-from embeddings.training_checkpoint import checkpoints_in
+from embeddings.training_checkpoint import checkpoints_in, checkpoints_of
 from embeddings.vocabulary import Vocabulary
 from embeddings.windows import windows
 from embeddings.word_predictor import FORWARD, WordPredictor
 from pipeline.config import PretrainConfig, read_config
 from pipeline.fill import fill_stage
 from pipeline.generate import generate_stage
-from pipeline.pretrain import by_layer, checkpoints_of, pretrain_stage
+from pipeline.pretrain import by_layer, pretrain_stage
 
 CONFIG = {
     "tokenizer": "whitespace",
@@ -40,10 +41,10 @@ CONFIG = {
 ADAPTIVE = {"objective": "adaptive", "cutoffs": [5, 12], "div_value": 2.0}
 
 
-def prepare(folder, monkeypatch):
+def prepare(folder, monkeypatch, mlflow_store):
     """Make a folder one to work in, with a text in two files."""
     monkeypatch.chdir(folder)
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder}/mlflow.db")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", mlflow_store(folder))
     draw = random.Random(1)
     for name in ("train-1", "train-2", "validation"):
         sentences = [" ".join(f"w{draw.randrange(20)}" for _ in range(draw.randrange(1, 9))) for _ in range(60)]
@@ -52,15 +53,39 @@ def prepare(folder, monkeypatch):
 
 
 @pytest.fixture
-def work(tmp_path, monkeypatch):
-    return prepare(tmp_path, monkeypatch)
+def work(tmp_path, monkeypatch, mlflow_store):
+    return prepare(tmp_path, monkeypatch, mlflow_store)
+
+
+class Killed(Exception):
+    """In place of a signal."""
+
+
+def kill(progress):
+    raise Killed
 
 
 @pytest.fixture(scope="module")
-def adaptive(tmp_path_factory):
+def killed_at_once(tmp_path_factory, mlflow_store):
+    """The folder in which a run was killed that had no checkpoint yet but the one it begins with."""
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        folder = prepare(tmp_path_factory.mktemp("killed"), monkeypatch, mlflow_store)
+        with pytest.raises(Killed):
+            pretrain_stage(config_of(folder), kill)
+    return folder
+
+
+@pytest.fixture
+def killed(work, killed_at_once):
+    """A folder to work in that holds what that run left."""
+    return shutil.copytree(killed_at_once, work, dirs_exist_ok=True)
+
+
+@pytest.fixture(scope="module")
+def adaptive(tmp_path_factory, mlflow_store):
     """The folder of a biLM that was trained with an adaptive softmax, beside its texts, and the scores."""
     with pytest.MonkeyPatch.context() as monkeypatch:
-        folder = prepare(tmp_path_factory.mktemp("adaptive"), monkeypatch)
+        folder = prepare(tmp_path_factory.mktemp("adaptive"), monkeypatch, mlflow_store)
         return folder / "bilm", pretrain_stage(config_of(folder, training=ADAPTIVE))
 
 
@@ -91,15 +116,11 @@ def losses_of(name):
     }
 
 
-class Killed(Exception):
-    """In place of a signal."""
-
-
 def test_a_run_that_was_killed_goes_on_to_the_same_weights_and_losses(work):
     how = {"objective": "sampled", "samples": 10, "validate_every": 9, "accumulate": 2}
     whole = pretrain_stage(config_of(work, output="whole", training=how))
     config = config_of(work, output="killed", training=how)
-    moments = iter([1, 4, 3, 100])
+    moments = iter([1, 4, 100])
 
     def kill_after(reports):
         left = reports
@@ -128,33 +149,23 @@ def test_a_run_that_was_killed_goes_on_to_the_same_weights_and_losses(work):
     assert not checkpoints_of(config.output).exists()
 
 
-def test_a_checkpoint_is_a_source_and_begins_before_the_first_batch(work):
-    def report(progress):
-        raise Killed
-
-    config = config_of(work)
-    with pytest.raises(Killed):
-        pretrain_stage(config, report)
+def test_a_checkpoint_is_a_source_and_begins_before_the_first_batch(killed):
+    config = config_of(killed)
     (checkpoint,) = checkpoints_in(checkpoints_of(config.output))
     assert checkpoint.name == "batch-00000000"
     assert find_source(checkpoint).vocabulary[:3] == ("<S>", "</S>", "<UNK>")
     assert load_bilm(checkpoint).options == config.bilm
 
 
-def test_a_checkpoint_of_other_settings_is_refused_but_the_rate_may_change(work):
-    def report(progress):
-        raise Killed
-
-    with pytest.raises(Killed):
-        pretrain_stage(config_of(work), report)
+def test_a_checkpoint_of_other_settings_is_refused(killed):
     with pytest.raises(ConfigError, match=r"bilm.checkpoints: holds a training with vocabulary 30, found 25; expected"):
-        pretrain_stage(config_of(work, vocabulary=25))
-    (work / "train-1.txt").write_text("another text\n")
+        pretrain_stage(config_of(killed, vocabulary=25))
+    (killed / "train-1.txt").write_text("another text\n")
     with pytest.raises(InputError, match="is not that of the checkpoint"):
-        pretrain_stage(config_of(work))
-    (work / "train-1.txt").write_text("")
+        pretrain_stage(config_of(killed))
+    (killed / "train-1.txt").write_text("")
     with pytest.raises(InputError, match=r"train-1\.txt: the file is empty"):
-        pretrain_stage(config_of(work))
+        pretrain_stage(config_of(killed))
 
 
 def test_an_exploding_run_is_stopped_and_the_last_good_checkpoint_goes_on(work):
@@ -187,13 +198,10 @@ def test_words_can_be_read_by_their_number(work):
 
 
 def test_a_run_goes_on_with_another_validation_text_and_options_that_its_biLM_has_no_use_for(work):
-    def report(progress):
-        raise Killed
-
     how = {"bilm": {"inputs": "words", "projection": 4, "cells": 6, "layers": 1, "highways": 0}}
     how |= {"training": {"validate_every": 10}}
     with pytest.raises(Killed):
-        pretrain_stage(config_of(work, **how), report)
+        pretrain_stage(config_of(work, **how), kill)
     (work / "other.txt").write_text("w1 w2 w3\n" * 60)
     scores = pretrain_stage(config_of(work, validation="other.txt", **how))
     measured = losses_of("bilm")["forward_perplexity"]
@@ -209,7 +217,7 @@ def test_rare_words_are_left_out(work):
 
 
 def test_a_published_bilm_is_trained_further_with_its_softmax(work):
-    pretrain_stage(config_of(work, output="general", epochs=4))
+    pretrain_stage(config_of(work, output="general", epochs=0.5))
     sentences = "w1 w2 w3 newcomer\n" * 100
     for name in ("own", "held-out"):
         (work / f"{name}.txt").write_text(sentences)
@@ -217,7 +225,9 @@ def test_a_published_bilm_is_trained_further_with_its_softmax(work):
     values = CONFIG | {"output": "own", **changes, "training": CONFIG["training"] | {"learning_rate": 1e-9}}
     values.pop("bilm")
     (work / "config.yaml").write_text(yaml.safe_dump(values))
-    pretrain_stage(read_config(PretrainConfig, work / "config.yaml"))
+    told = []
+    pretrain_stage(read_config(PretrainConfig, work / "config.yaml"), tell=told.append)
+    assert not told
     before, after = find_source(work / "general"), find_source(work / "own")
     assert before.options == after.options
     old, new = before.arrays(), after.arrays()
@@ -291,8 +301,11 @@ def test_a_training_goes_on_from_an_adaptive_softmax(adaptive):
     stored, vocabulary = find_source(folder), Vocabulary.read(folder / "vocabulary.txt")
 
     def softmax(vocabulary=vocabulary, **how):
-        return continued(stored, vocabulary, PretrainingSettings(**how)).objective.arrays()
+        model, lacks = continued(stored, vocabulary, PretrainingSettings(**how))
+        told.append(lacks)
+        return model.objective.arrays()
 
+    told = []
     same = softmax(**ADAPTIVE)
     assert len(same) == 8
     for key, array in same.items():
@@ -302,28 +315,36 @@ def test_a_training_goes_on_from_an_adaptive_softmax(adaptive):
     key = "adaptive_softmax/tail_1/W"
     for anew in (softmax(others, **ADAPTIVE), softmax(**ADAPTIVE | {"cutoffs": (6, 12)})):
         assert anew[key].shape == same[key].shape and not np.array_equal(anew[key], same[key])
+    assert told == [None, *["brings no adaptive softmax with these words and cutoffs"] * 2]
     kernel, bias = softmax().values()
+    assert told[-1] is None
     expected = softmax_of(stored.arrays()).rows(np.arange(len(vocabulary)))
     np.testing.assert_array_equal(kernel, expected[0])
     np.testing.assert_array_equal(bias, expected[1])
 
 
-def test_a_source_without_a_softmax_gets_a_new_one(work, tiny_bilm_folder):
-    values = CONFIG | {"output": "own", "train": "train-1.txt", "validation": "validation.txt"}
-    values |= {"source": str(tiny_bilm_folder)}
+def test_a_source_without_a_softmax_gets_a_new_one_and_goes_on_without_the_source(work, tiny_bilm_folder):
+    import mlflow
+
+    shutil.copytree(tiny_bilm_folder, work / "source")
+    values = CONFIG | {"output": "own", "train": "train-1.txt", "validation": "validation.txt", "source": "source"}
     values.pop("bilm")
     (work / "config.yaml").write_text(yaml.safe_dump(values))
-    pretrain_stage(read_config(PretrainConfig, work / "config.yaml"))
-    assert find_source(work / "own").arrays()["softmax/b"].shape == (23,)
-
-
-def test_a_broken_checkpoint_is_refused_by_name(work):
-    def report(progress):
-        raise Killed
-
-    config = config_of(work)
+    told = []
     with pytest.raises(Killed):
-        pretrain_stage(config, report)
+        pretrain_stage(read_config(PretrainConfig, work / "config.yaml"), kill, told.append)
+    shutil.rmtree(work / "source")
+    pretrain_stage(read_config(PretrainConfig, work / "config.yaml"), tell=told.append)
+    assert told == ["source: brings no softmax, so that a new softmax is trained, from random weights"]
+    assert mlflow.search_runs(search_all_experiments=True)["tags.softmax"].tolist() == told
+    assert find_source(work / "own").arrays()["softmax/b"].shape == (23,)
+    # What would begin anew does need it.
+    with pytest.raises(ConfigError, match=r"config\.yaml line .*: 'source': no such source: source"):
+        read_config(PretrainConfig, work / "config.yaml")
+
+
+def test_a_broken_checkpoint_is_refused_by_name(killed):
+    config = config_of(killed)
     (checkpoint,) = checkpoints_in(checkpoints_of(config.output))
     (checkpoint / "variables.npz").write_bytes(b"rubbish")
     with pytest.raises(SourceError, match=r"variables\.npz: not a checkpoint that can be read"):

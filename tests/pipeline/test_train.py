@@ -63,8 +63,8 @@ def config(tmp_path):
 
 
 @pytest.fixture(autouse=True)
-def tracking(tmp_path, monkeypatch):
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
+def tracking(tmp_path, monkeypatch, mlflow_store):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", mlflow_store(tmp_path))
 
 
 def test_a_classifier_learns_on_a_text_embedding_and_keeps_it(config, text_embedding, tmp_path):

@@ -19,9 +19,9 @@ NAMES = ["ana", "rui", "eva", "zé"]
 
 
 @pytest.fixture
-def config(tmp_path, monkeypatch):
+def config(tmp_path, monkeypatch, mlflow_store):
     """Two names to the same in the other order; the words of the sources are those of the targets in capitals."""
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", mlflow_store(tmp_path))
     pairs = itertools.product(NAMES, repeat=2)
     rows = [f"{one.upper()} {other.upper()}\t{other} {one}" for one, other in pairs]
     for split in ("train", "validation", "test"):

@@ -9,10 +9,10 @@ TEXT = "The cat isn't here."
 
 
 @pytest.fixture(scope="module")
-def registered(model_folders, tmp_path_factory):
+def registered(model_folders, tmp_path_factory, mlflow_store):
     """The tagger as version 1 and 2 of a registered model; the alias stands on the second."""
     folder = tmp_path_factory.mktemp("mlflow")
-    mlflow.set_tracking_uri(f"sqlite:///{folder}/mlflow.db")
+    mlflow.set_tracking_uri(mlflow_store(folder))
     mlflow.create_experiment("test", artifact_location=str(folder / "artifacts"))
     mlflow.set_experiment("test")
     with mlflow.start_run() as run:

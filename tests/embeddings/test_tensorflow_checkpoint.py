@@ -1,3 +1,5 @@
+"""What TensorFlow wrote: modules of TF-Hub, and the folders that the training of bilm-tf leaves."""
+
 import json
 import shutil
 import subprocess
@@ -12,13 +14,13 @@ from tensorflow.core.protobuf import saved_model_pb2
 
 from embeddings import BiLMOptions, load_bilm
 from embeddings.bilm import BiLM
-from embeddings.checkpoint import training_name
-from embeddings.checkpoint_index import read_index
+from embeddings.bilm_tf_checkpoint import training_name
 from embeddings.elmo_encoder import load_elmo
 from embeddings.errors import SourceError
 from embeddings.options import MAX_CHARACTERS_PER_WORD
 from embeddings.source import copy_bilm, find_source
 from embeddings.spelling import spelling_of
+from embeddings.tensorflow_checkpoint_index import read_index
 from embeddings.weights import arrays_of, checked
 
 
