@@ -163,6 +163,22 @@ def train(config: Config, change: Changes = None) -> None:
 
 
 @app.command()
+def tune(config: Config, change: Changes = None) -> None:
+    """Train with many values of some keys, and find those that validate best."""
+    from pipeline.tune_config import read_tuning
+
+    read = read_tuning(config, change)
+    _load_keras()
+    from pipeline.progress import print_trial
+    from pipeline.tune import lines_of, tune_stage
+
+    tuned = tune_stage(read, print_trial)
+    print("\n".join(lines_of(tuned)))
+    print(f"best: trial {tuned.best.number}, {tuned.metric} {tuned.best.value:.4f}; run {tuned.run_id}")
+    print(f"telmo train {tuned.config}")
+
+
+@app.command()
 def evaluate(
     model: Model,
     data: Annotated[

@@ -21,12 +21,15 @@ def lines_of(report: Mapping[str, Any]) -> list[str]:
     level = f"{100 * report['level']:.0f}% interval"
     lines += _table(("metric", "value", level), ([name, *_interval(found)] for name, found in report["scores"].items()))
     if report["labels"]:
-        lines += ["", *_table(("label", "precision", "recall", "f1", level, "texts"), _label_rows(report))]
+        lines += ["", *_table(("label", "precision", "recall", "f1", level, _counted(report)), _label_rows(report))]
         if len(report["labels"]) > LABELS_SHOWN:
             lines.append(f"... and {len(report['labels']) - LABELS_SHOWN:,} more labels")
-    for title, key in (("words of a text", "lengths"), (_frequency_title(report), "frequencies")):
+    for title, key, counted in (
+        ("words of a text", "lengths", "texts"),
+        (_frequency_title(report), "frequencies", _counted(report)),
+    ):
         rows = ([group["group"], f"{group['size']:,}", *_interval(group)] for group in report[key])
-        lines += ["", *_table((title, _counted(report, key), report["main"], level), rows)]
+        lines += ["", *_table((title, counted, report["main"], level), rows)]
     if report["calibration"]:
         lines += ["", f"expected calibration error {report['calibration']['ece']:.4f}"]
     if report["confusions"]:
@@ -46,7 +49,7 @@ def _comparison_lines(report: Mapping[str, Any], level: str) -> list[str]:
             f"{of['other']:.4f}",
             f"{of['difference']:+.4f}",
             f"{of['low']:+.4f} to {of['high']:+.4f}",
-            f"{of['p']:.4f}",
+            _p_value(of["p"]),
         ]
         for name, of in found["scores"].items()
     )
@@ -54,7 +57,7 @@ def _comparison_lines(report: Mapping[str, Any], level: str) -> list[str]:
     return [
         *_table((f"against {found['against']}", "value", "other", "difference", level, "p"), rows),
         f"McNemar's exact test: {test['only_one']:,} {test['of']} only the first has right, "
-        f"{test['only_other']:,} only the other, p {test['p']:.4f}",
+        f"{test['only_other']:,} only the other, p {_p_value(test['p'])}",
         found["verdict"],
     ]
 
@@ -100,10 +103,15 @@ def _frequency_title(report: Mapping[str, Any]) -> str:
     )
 
 
-def _counted(report: Mapping[str, Any], key: str) -> str:
-    if key == "lengths" or report["task"] != "tagging":
+def _counted(report: Mapping[str, Any]) -> str:
+    """What has a label."""
+    if report["task"] != "tagging":
         return "texts"
     return "spans" if report["main"] == "f1" else "words"
+
+
+def _p_value(p: float) -> str:
+    return f"{p:.4f}" if p >= 0.0001 else "<0.0001"
 
 
 def _interval(found: Mapping[str, float]) -> list[str]:
