@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from pydantic import BaseModel, ConfigDict, Field
 
 from embeddings.atomic import atomic_file
+from embeddings.errors import ConfigError
 from models.calibration import reliability
 from models.counts import f1_by_kind, kinds_of
 from models.examples import Examples
@@ -85,6 +86,7 @@ def evaluate_stage(
         mistake, and `mistakes` (`pipeline.mistakes`); and the `comparison` (`pipeline.compare`).
 
     Raises:
+        ConfigError: the config is for another task.
         ModelError: a folder is no model, or the models are for different tasks.
         InputError: the data cannot be read, or hold a label that a model does not know.
         OutputError: a file or the tracking store cannot be written.
@@ -98,7 +100,7 @@ def evaluate_stage(
         if other:
             rival = Predictor.load(other)
             report["comparison"] = compared(asked, answers, rival, lambda: _read(asked, rival)[0])
-        figures = _figures(answers, report)
+        figures = _figures(answers, report) if plot or page or run else {}
         if plot and "confusion" in figures:
             with atomic_file(plot) as temporary:
                 figures["confusion"].savefig(temporary, format="png")
@@ -121,6 +123,8 @@ def _read(asked: Evaluation, predictor: Predictor) -> tuple[Examples, Iterable[S
     """The examples, and the words of the training texts if they are at hand, as the model splits texts into words."""
     description = predictor.description
     ways = {"tokenizer": description.tokenizer, "target_tokenizer": description.target_tokenizer}
+    if asked.config and asked.config.task != description.task:
+        raise ConfigError(f"{asked.data}: 'task' is {asked.config.task}; {description.name} is for {description.task}")
     if asked.config:
         data = read_data(description.task, asked.config.data.model_copy(update=ways))
         return data.splits[asked.split], data.splits["train"].texts

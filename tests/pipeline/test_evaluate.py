@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from embeddings.errors import InputError, ModelError
+from embeddings.errors import ConfigError, InputError, ModelError
 from models.description import Description
 from models.examples import Examples
 from models.metrics import score
@@ -52,11 +52,9 @@ def test_spans_fall_into_groups_by_their_rarest_word(tagged):
 
 def test_without_training_texts_words_are_counted_in_the_texts_themselves(tagged):
     groups = by_frequency(tagged, None, 100, seed=1)
-    # Twice: a b and b; once: c and e f, of which none is found.
-    assert {group["group"]: (group["size"], group["value"]) for group in groups} == {
-        "once": (2, 0.0),
-        "2 to 5 times": (2, 1.0),
-    }
+    # Four times a, alone, too many; twice the spans a b and b, both right; once c and e f, of which none is found.
+    assert [(group["group"], group["size"]) for group in groups] == [("once", 2), ("2 to 5 times", 2)]
+    assert [group["value"] for group in groups] == pytest.approx([0.0, 2 * 2 / (3 + 2)])
 
 
 def test_tags_that_mark_no_spans_are_grouped_word_by_word():
@@ -183,6 +181,8 @@ def test_the_data_of_a_config_are_its_splits(files, model_folders):
     assert report["frequency_in"] == "the training texts"
     report = evaluate_stage(asked.model_copy(update={"split": "train"}), model_folders["classification"])
     assert report["examples"] == 6
+    with pytest.raises(ConfigError, match=r"config\.yaml: 'task' is classification; tiny-tagging is for tagging"):
+        evaluate_stage(asked, model_folders["tagging"])
 
 
 def test_models_for_different_tasks_are_not_compared(files, model_folders):
