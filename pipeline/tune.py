@@ -252,7 +252,9 @@ def _try(study: "Study", tuning: Tuning, folder: Path, run: Run, number: int) ->
 
     state = "complete"
     try:
-        trained = _train(tuning.trial(parameters, folder / TRIAL, folder / LAYERS), on_epoch)
+        # One that was killed may have left a part of a model.
+        shutil.rmtree(folder / TRIAL, ignore_errors=True)
+        trained = _train(tuning.trial(parameters, folder / TRIAL / "model", folder / LAYERS), on_epoch)
         study.tell(trial, scores[trained.kept_epoch - 1])
     except TrialPruned:
         state = "pruned"

@@ -59,7 +59,7 @@ def trained(monkeypatch):
 
     def train(config, on_epoch):
         asked.append(config)
-        config.output.mkdir()
+        config.output.mkdir(parents=True)
         for number in (1, 2, 3):
             # Best at the second epoch, and at a rate of 0.01.
             value = 1 / (1 + abs(number - 2)) / (1 + abs(0.01 - config.training.learning_rate))
