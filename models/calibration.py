@@ -1,5 +1,7 @@
 """Probabilities that mean what they say (Guo et al. 2017, "On calibration of modern neural networks")."""
 
+from dataclasses import dataclass
+
 import numpy as np
 
 
@@ -37,9 +39,32 @@ def expected_calibration_error(given: np.ndarray, targets: np.ndarray, bins: int
         bins: of equal width between 0 and 1.
     """
     if targets.ndim > 1:
-        confidence, right = given.ravel(), targets.ravel() > 0
-    else:
-        confidence, right = given.max(axis=1), given.argmax(axis=1) == targets
+        return reliability(given.ravel(), targets.ravel() > 0, bins).error
+    return reliability(given.max(axis=1), given.argmax(axis=1) == targets, bins).error
+
+
+@dataclass(frozen=True)
+class Reliability:
+    """Answers by their probability, in bins of equal width between 0 and 1: how many, the sum of their probabilities,
+    and how many of them are right."""
+
+    answers: np.ndarray
+    confidence: np.ndarray
+    right: np.ndarray
+
+    @property
+    def error(self) -> float:
+        """The expected calibration error."""
+        return float(np.abs(self.confidence - self.right).sum() / self.answers.sum())
+
+
+def reliability(confidence: np.ndarray, right: np.ndarray, bins: int = 15) -> Reliability:
+    """What a reliability diagram shows (section 2).
+
+    Args:
+        confidence: the probability of each answer.
+        right: whether it is right.
+        bins: how many.
+    """
     place = np.minimum((confidence * bins).astype(int), bins - 1)
-    distances = np.abs(np.bincount(place, confidence, bins) - np.bincount(place, right, bins))
-    return float(distances.sum() / len(confidence))
+    return Reliability(*(np.bincount(place, weights, bins) for weights in (None, confidence, right)))

@@ -165,33 +165,98 @@ def train(config: Config, change: Changes = None) -> None:
 
 
 @app.command()
+def tune(config: Config, change: Changes = None) -> None:
+    """Train with many values of some keys, and find those that validate best."""
+    from pipeline.tune_config import read_tuning
+
+    read = read_tuning(config, change)
+    _load_keras()
+    from pipeline.progress import print_trial
+    from pipeline.tune import lines_of, tune_stage
+
+    tuned = tune_stage(read, print_trial)
+    print("\n".join(lines_of(tuned)))
+    print(f"best: trial {tuned.best.number}, {tuned.metric} {tuned.best.value:.4f}; run {tuned.run_id}")
+    print(f"telmo train {tuned.config}")
+
+
+@app.command()
 def evaluate(
     model: Model,
-    data: Annotated[str, typer.Argument(metavar="DATA", help="A file of labelled texts.")],
+    data: Annotated[
+        str,
+        typer.Argument(metavar="DATA", help="A file of labelled texts, or the config of a training for its test data."),
+    ],
+    against: Annotated[
+        str | None, typer.Option(metavar="MODEL", help="Another model, to test which is better on these texts.")
+    ] = None,
     text: Annotated[str | None, typer.Option(help="Column of the text or of the words.")] = None,
     label: Annotated[str | None, typer.Option(help="Column of the label or of the tags.")] = None,
     encoding: Encoding = "utf-8",
     format: Annotated[
-        str | None, typer.Option(help="csv, tsv, jsonl, conllu or conll, if the name does not tell.")
+        str | None, typer.Option(help="text, csv, tsv, jsonl, conllu, conll or parquet, if the name does not tell.")
     ] = None,
+    split: Annotated[str, typer.Option(help="Of a config: train, validation or test.")] = "test",
+    change: Changes = None,
+    train: Annotated[
+        str | None, typer.Option(help="A file of training texts, to tell words that were not seen in training.")
+    ] = None,
+    report: Annotated[Path | None, typer.Option(help="HTML file for all figures and the worst mistakes.")] = None,
+    worst: Annotated[int, typer.Option(help="Most mistakes in the report.", min=0)] = 100,
     plot: Annotated[Path | None, typer.Option(help="PNG file for the confusion matrix.")] = None,
+    resamples: Annotated[int, typer.Option(help="Draws of the texts, for intervals and tests.", min=100)] = 1000,
+    seed: Annotated[int, typer.Option(help="Of the draws.", min=0)] = 1,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object with all there is to say.")] = False,
+    track: Annotated[
+        str | None, typer.Option(metavar="EXPERIMENT", help="Keep it as a run of this experiment of MLflow.")
+    ] = None,
 ) -> None:
-    """Score a trained model on labelled texts."""
+    """Score a trained model on labelled texts: how good it is, how sure that is, and where it fails."""
+    from embeddings.atomic import check_file
+    from pipeline.config import DataConfig, Texts, Tracking, read_config
+    from pipeline.docs_corpus import SPLITS
     from pipeline.readers import SUFFIXES, data_file
     from serve.registry import find_model
 
-    if format not in (None, *SUFFIXES.values()):
-        raise typer.BadParameter(f"'{format}'; expected csv, tsv, jsonl, conllu or conll", param_hint="--format")
-    if plot and plot.suffix != ".png":
-        raise typer.BadParameter(f"'{plot}'; expected a file that ends in .png", param_hint="--plot")
-    data_file(data)
+    for value, known, hint in ((format, SUFFIXES.values(), "--format"), (split, SPLITS, "--split")):
+        if value not in (None, *known):
+            raise typer.BadParameter(f"'{value}'; expected one of {', '.join(known)}", param_hint=hint)
+    for path, suffix, begins, hint in (
+        (plot, ".png", b"\x89PNG", "--plot"),
+        (report, ".html", b"<!DOCTYPE html>", "--report"),
+    ):
+        if path and path.suffix != suffix:
+            raise typer.BadParameter(f"'{path}'; expected a file that ends in {suffix}", param_hint=hint)
+        if path:
+            check_file(path, begins)
+    config = read_config(DataConfig, Path(data), change) if Path(data).suffix in (".yaml", ".yml") else None
+    if change and not config:
+        raise typer.BadParameter(f"changes a config; {data} is none", param_hint="--set")
+    for name in filter(None, (None if config else data, train)):
+        data_file(name)
     folder = find_model(model).folder
+    other = find_model(against).folder if against else None
     _load_keras()
-    from pipeline.evaluate import evaluate_stage
-    from pipeline.progress import print_scores
+    from pipeline.evaluate import Evaluation, evaluate_stage
+    from pipeline.evaluation_report import lines_of
 
-    scores = evaluate_stage(folder, data, text, label, encoding, format, plot)  # type: ignore[arg-type]
-    print_scores(f"{model} on {int(scores.pop('examples')):,} examples of {data}", scores)
+    asked = Evaluation(
+        model=model,
+        data=data,
+        texts=Texts(text=text, label=label, encoding=encoding, format=format),  # type: ignore[arg-type]
+        config=config,
+        split=split,
+        train=train,
+        against=against,
+        resamples=resamples,
+        seed=seed,
+        worst=worst,
+    )
+    tracking = Tracking(experiment=track) if track else None
+    found = evaluate_stage(asked, folder, other, plot, report, tracking)
+    print(json.dumps(found, ensure_ascii=False) if as_json else "\n".join(lines_of(found)))
+    if report and not as_json:
+        print(f"{report}: the report")
 
 
 @app.command()

@@ -428,6 +428,16 @@ def read_config(kind: type[Config], path: Path, changes: list[str] | None = None
         ConfigError: the file cannot be read, or a key is unknown, missing or of a wrong type; the message names the
             line and the key.
     """
+    values, node = read_yaml(path, changes)
+    return validated(kind, values, path, node)
+
+
+def read_yaml(path: Path, changes: list[str] | None = None) -> tuple[dict[str, Any], yaml.Node | None]:
+    """The values of a config as they are written, with changes, and where they stand.
+
+    Raises:
+        ConfigError: the file cannot be read.
+    """
     try:
         text = path.read_text("utf-8")
     except OSError as error:
@@ -446,12 +456,21 @@ def read_config(kind: type[Config], path: Path, changes: list[str] | None = None
         raise ConfigError(f"{path}: found {type(values).__name__}; expected keys and values")
     for change in changes or []:
         _change(values, change)
+    return values, node
+
+
+def validated(kind: type[Config], values: dict[str, Any], path: Path, node: yaml.Node | None) -> Config:
+    """The config that values make, as `read_yaml` gives them.
+
+    Raises:
+        ConfigError: a key is unknown, missing or of a wrong type; the message names the line and the key.
+    """
     if issubclass(kind, TrainConfig) and values.get("task") == "seq2seq":
         kind = Seq2seqConfig  # type: ignore[assignment]
     try:
         return kind.model_validate(values)
     except ValidationError as error:
-        problems = [_problem(kind, path, node, detail) for detail in error.errors()]
+        problems = [problem(kind, path, node, detail) for detail in error.errors()]
         raise ConfigError("\n".join(problems)) from None
 
 
@@ -468,18 +487,29 @@ def _change(values: dict[str, Any], change: str) -> None:
     key, equals, value = change.partition("=")
     if not equals or not key:
         raise ConfigError(f"--set {change}: expected key=value, such as training.epochs=3")
-    *sections, last = key.split(".")
-    for section in sections:
-        values = values.setdefault(section, {})
-        if not isinstance(values, dict):
-            raise ConfigError(f"--set {change}: '{section}' is a value, not a section")
     try:
-        values[last] = yaml.safe_load(value)
+        set_value(values, key, yaml.safe_load(value))
+    except ValueError as error:
+        raise ConfigError(f"--set {change}: {error}") from None
     except yaml.YAMLError:
         raise ConfigError(f"--set {change}: '{value}' is not a YAML value") from None
 
 
-def _problem(kind: type[_Section], path: Path, node: yaml.Node | None, detail: Any) -> str:
+def set_value(values: dict[str, Any], key: str, value: Any) -> None:
+    """Set a key such as `training.epochs`.
+
+    Raises:
+        ValueError: what stands above it is no section.
+    """
+    *sections, last = key.split(".")
+    for section in sections:
+        values = values.setdefault(section, {})
+        if not isinstance(values, dict):
+            raise ValueError(f"'{section}' is a value, not a section")
+    values[last] = value
+
+
+def problem(kind: type[_Section], path: Path, node: yaml.Node | None, detail: Any) -> str:
     """One line for a person: file, line, key, what was found and what was expected."""
     keys = [str(part) for part in detail["loc"]]
     line = _line(node, keys)

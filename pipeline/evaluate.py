@@ -1,65 +1,213 @@
-"""The stage `evaluate`: how good a trained model is on a data file."""
+"""The stage `evaluate`: how good a trained model is on labelled texts, how sure that is, and where it fails."""
 
+import json
+from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+from pydantic import BaseModel, ConfigDict, Field
 
 from embeddings.atomic import atomic_file
-from models.metrics import flat_labels, score
-from models.predictions import Classification
+from embeddings.errors import ConfigError
+from models.calibration import reliability
+from models.counts import f1_by_kind, kinds_of
+from models.examples import Examples
+from models.metrics import flat_labels
 from models.predictor import Predictor
-from models.seq2seq_metrics import translation_scores
-from models.translator import Translator
+from models.significance import LEVEL, interval, resampled_scores
 from pipeline import plots
-from pipeline.config import Texts
+from pipeline.answers import Answers, answers_of
+from pipeline.breakdown import by_frequency, by_length
+from pipeline.checksums import checksum_of_sentences
+from pipeline.compare import compared
+from pipeline.config import DataConfig, Texts, Tracking
+from pipeline.data import read_data
 from pipeline.data_examples import read_examples
-from pipeline.readers import Format
+from pipeline.evaluation_report import html_of, lines_of
+from pipeline.mistakes import confusions, worst
+from pipeline.tracking import start_run
+
+
+class Evaluation(BaseModel):
+    """What `telmo evaluate` does.
+
+    Args:
+        model: as it is called.
+        data: a file of labelled texts, or the name of `config`.
+        texts: how the file is written.
+        config: of a training, whose data are read in place of a file.
+        split: of the config.
+        train: a file like `data` with training texts, for the breakdown by frequency; a config has them itself.
+        against: another model, as it is called.
+        resamples: draws of the texts for intervals and tests.
+        seed: of these.
+        worst: mistakes in the report at most.
+    """
+
+    model_config = ConfigDict(frozen=True)
+    model: str
+    data: str
+    texts: Texts = Texts()
+    config: DataConfig | None = None
+    split: str = "test"
+    train: str | None = None
+    against: str | None = None
+    resamples: int = Field(1000, ge=100)
+    seed: int = 1
+    worst: int = Field(100, ge=0)
 
 
 def evaluate_stage(
+    asked: Evaluation,
     folder: Path,
-    data: str,
-    text: str | None = None,
-    label: str | None = None,
-    encoding: str = "utf-8",
-    format: Format | None = None,
+    other: Path | None = None,
     plot: Path | None = None,
-) -> dict[str, float]:
+    page: Path | None = None,
+    tracking: Tracking | None = None,
+) -> dict[str, Any]:
     """Score a model on labelled texts; tags that mark spans in another scheme than the model's, such as BIO for BIOUL,
     are brought to that one.
 
     Args:
-        folder: of the trained model.
-        data: a data file.
-        text, label, encoding, format: as in a training config.
-        plot: PNG file for the confusion matrix; translations have none.
+        asked: what to do.
+        folder: of the model.
+        other: folder of the model that it is compared with.
+        plot: PNG file for the confusion matrix; translations and texts with many labels have none.
+        page: HTML file for the whole report.
+        tracking: where MLflow keeps a run of it, or None.
+
+    Returns:
+        The report, as JSON: `model`, `task`, `data`, `examples`, `words` and `sha256` of the data; the `scores`, each
+        with its interval; the same for the F1 of each of the `labels`, or kind of span; `lengths` and `frequencies`
+        (`pipeline.breakdown`) of the metric `main`; `calibration`; `confusions`, `wrong`, the number of texts with a
+        mistake, and `mistakes` (`pipeline.mistakes`); and the `comparison` (`pipeline.compare`).
 
     Raises:
-        ModelError: the folder is no model.
-        InputError: the data cannot be read, or hold a label that the model does not know.
+        ConfigError: the config is for another task.
+        ModelError: a folder is no model, or the models are for different tasks.
+        InputError: the data cannot be read, or hold a label that a model does not know.
+        OutputError: a file or the tracking store cannot be written.
     """
-    predictor = Predictor.load(folder)
+    with ExitStack() as stack:
+        run = stack.enter_context(start_run(tracking, f"evaluate {asked.model}", asked)) if tracking else None
+        predictor = Predictor.load(folder)
+        examples, training = _read(asked, predictor)
+        answers = answers_of(predictor, examples, asked.data)
+        report = _report(asked, answers, training)
+        if other:
+            rival = Predictor.load(other)
+            report["comparison"] = compared(asked, answers, rival, lambda: _read(asked, rival)[0])
+        figures = _figures(answers, report) if plot or page or run else {}
+        if plot and "confusion" in figures:
+            with atomic_file(plot) as temporary:
+                figures["confusion"].savefig(temporary, format="png")
+        text = html_of(report, figures) if page or run else ""
+        if page:
+            with atomic_file(page) as temporary:
+                temporary.write_text(text, "utf-8")
+        if run:
+            run.data_set(asked.data, report["sha256"], "evaluate")
+            for part in ("value", "low", "high"):
+                end = "" if part == "value" else f".{part}"
+                run.metrics({f"evaluate.{name}{end}": of[part] for name, of in report["scores"].items()})
+            run.text(text, "evaluation.html")
+            run.text("\n".join(lines_of(report)), "evaluation.txt")
+            run.text(json.dumps(report, indent=2, ensure_ascii=False), "evaluation.json")
+    return report
+
+
+def _read(asked: Evaluation, predictor: Predictor) -> tuple[Examples, Iterable[Sequence[str]] | None]:
+    """The examples, and the words of the training texts if they are at hand, as the model splits texts into words."""
     description = predictor.description
-    texts = Texts(
-        text=text,
-        label=label,
-        encoding=encoding,
-        format=format,
-        tokenizer=description.tokenizer,
-        target_tokenizer=description.target_tokenizer,
-    )
-    examples = read_examples(data, description.task, texts)
-    if isinstance(predictor, Translator):
-        found = [translation.text for translation in predictor.translate(examples.sentences)]
-        return translation_scores(examples.references or [], found) | {"examples": len(examples)}
-    if description.task == "tagging":
-        examples = examples.in_scheme(description.labels, description.head.constraints)
-    examples.numbered(description.labels)
-    predictions = predictor.predict(examples.sentences)
-    predicted = [
-        answer.label if isinstance(answer, Classification) else answer.tags  # type: ignore[union-attr]
-        for answer in predictions
+    ways = {"tokenizer": description.tokenizer, "target_tokenizer": description.target_tokenizer}
+    if asked.config and asked.config.task != description.task:
+        raise ConfigError(f"{asked.data}: 'task' is {asked.config.task}; {description.name} is for {description.task}")
+    if asked.config:
+        data = read_data(description.task, asked.config.data.model_copy(update=ways))
+        return data.splits[asked.split], data.splits["train"].texts
+    texts = asked.texts.model_copy(update=ways)
+    training = read_examples(asked.train, description.task, texts).texts if asked.train else None
+    return read_examples(asked.data, description.task, texts), training
+
+
+def _report(asked: Evaluation, answers: Answers, training: Iterable[Sequence[str]] | None) -> dict[str, Any]:
+    ways = asked.resamples, asked.seed
+    drawn = resampled_scores(answers.counts, *ways)
+    wrong = sum(not right.all() for right in answers.marks)
+    examples = answers.examples
+    return {
+        "model": asked.model,
+        "task": answers.task,
+        "data": f"{asked.data}, {asked.split}" if asked.config else asked.data,
+        "examples": len(examples),
+        "words": sum(map(len, examples.texts)),
+        "sha256": checksum_of_sentences(examples.texts, examples.targets),
+        "level": LEVEL,
+        "resamples": asked.resamples,
+        "main": answers.main,
+        "scores": {name: _with_interval(value, drawn[name]) for name, value in answers.counts.scores().items()},
+        "labels": {} if answers.task == "seq2seq" else _by_label(answers, *ways),
+        "lengths": by_length(answers, *ways),
+        "frequencies": by_frequency(answers, training, *ways),
+        "frequency_in": "these texts" if training is None else "the training texts",
+        "calibration": None if answers.task == "seq2seq" else _calibration(answers),
+        "confusions": [] if answers.task == "seq2seq" else confusions(answers),
+        "wrong": wrong,
+        "mistakes": worst(answers, asked.worst),
+    }
+
+
+def _with_interval(value: float, drawn: np.ndarray) -> dict[str, float]:
+    low, high = interval(drawn)
+    return {"value": value, "low": low, "high": high}
+
+
+def _by_label(answers: Answers, resamples: int, seed: int) -> dict[str, dict[str, float]]:
+    """Of each label, or kind of span, that occurs: `f1` with its interval, `precision`, `recall`, how many there are
+    (`support`) and were `predicted`."""
+    sides = answers.task, answers.gold, answers.predicted, answers.labels
+    counts, kinds = f1_by_kind(*sides), kinds_of(answers.task, answers.labels)
+    drawn, f1 = resampled_scores(counts, resamples, seed), counts.scores()
+    right, found, there = counts.rows.sum(axis=0).reshape(3, -1)
+    return {
+        kind: {
+            "precision": float(right[k] / max(found[k], 1)),
+            "recall": float(right[k] / max(there[k], 1)),
+            "f1": f1[kind],
+            **dict(zip(("low", "high"), interval(drawn[kind]), strict=True)),
+            "support": int(there[k]),
+            "predicted": int(found[k]),
+        }
+        for k, kind in enumerate(kinds)
+        if there[k] or found[k]
+    }
+
+
+def _calibration(answers: Answers) -> dict[str, Any]:
+    """The expected calibration error of the answers, a tag at a time, and the bins of the reliability diagram."""
+    found = reliability(np.concatenate(answers.sure), np.concatenate(answers.marks))
+    count = len(found.answers)
+    bins = [
+        {
+            "low": k / count,
+            "high": (k + 1) / count,
+            "answers": int(found.answers[k]),
+            "confidence": float(found.confidence[k] / found.answers[k]),
+            "right": float(found.right[k] / found.answers[k]),
+        }
+        for k in np.flatnonzero(found.answers).tolist()
     ]
-    if plot:
-        gold, answers = flat_labels(examples.targets), flat_labels(predicted)
-        with atomic_file(plot) as temporary:
-            plots.confusion_matrix(gold, answers, description.labels).savefig(temporary, format="png")
-    return score(description.task, examples.targets, predicted, description.labels) | {"examples": len(examples)}
+    return {"ece": found.error, "bins": bins}
+
+
+def _figures(answers: Answers, report: dict[str, Any]) -> dict[str, Figure]:
+    figures = {}
+    if answers.task != "seq2seq" and not answers.many:
+        gold, predicted = flat_labels(answers.gold), flat_labels(answers.predicted)
+        figures["confusion"] = plots.confusion_matrix(gold, predicted, answers.labels)
+    if report["calibration"]:
+        figures["reliability"] = plots.reliability(report["calibration"]["bins"], report["calibration"]["ece"])
+    return figures

@@ -136,3 +136,27 @@ def _finish(axes: Axes, medians: Sequence[np.ndarray]) -> None:
     axes.set_xlabel("distance $t - k$, words")
     axes.grid(alpha=0.2)
     axes.spines[["top", "right"]].set_visible(False)
+
+
+def reliability(bins: Sequence[Mapping[str, float]], error: float) -> Figure:
+    """How often answers are right beside the probability that the model gives them (Guo et al. 2017, figure 1).
+
+    Args:
+        bins: each with its ends, `low` and `high`, the number of `answers`, their mean `confidence` and the share that
+            is `right`.
+        error: the expected calibration error.
+    """
+    figure = Figure(figsize=(4.6, 5), layout="constrained")
+    above, below = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1])
+    places, widths = [part["low"] for part in bins], [part["high"] - part["low"] for part in bins]
+    bar = {"width": widths, "align": "edge", "edgecolor": "white", "color": _COLOURS[0]}
+    above.bar(places, [part["right"] for part in bins], **bar)
+    above.plot([0, 1], [0, 1], color="#888888", linestyle=":")
+    above.plot([part["confidence"] for part in bins], [part["right"] for part in bins], "o", color=_COLOURS[1])
+    above.set(title=f"Expected calibration error {error:.4f}", ylabel="share that is right", ylim=(0, 1.02))
+    below.bar(places, [part["answers"] for part in bins], **bar)
+    below.set(xlabel="probability of the answer", ylabel="answers", xlim=(0, 1), yscale="log", ylim=(0.5, None))
+    for axes in (above, below):
+        axes.grid(alpha=0.2)
+        axes.spines[["top", "right"]].set_visible(False)
+    return figure

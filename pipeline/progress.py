@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from embeddings.pretraining import Progress as Pretraining
     from models.training import Epoch
     from pipeline.embed import Counts
+    from pipeline.tune import TrialResult
 
 console = Console(highlight=False)
 errors = Console(stderr=True, highlight=False)
@@ -94,6 +95,16 @@ def counting_bar(title: str) -> Iterator[Callable[[int, int], None]]:
 def print_epoch(epoch: "Epoch") -> None:
     scores = "  ".join(f"{name} {value:.4f}" for name, value in epoch.scores.items())
     errors.print(f"epoch {epoch.number:3d}  {epoch.seconds:5.1f} s  loss {epoch.loss:.4f}  validation: {scores}")
+
+
+def print_trial(trial: "TrialResult") -> None:
+    value = trial.error if trial.value is None else f"{trial.value:.4f}"
+    parameters = "  ".join(
+        f"{key} {value:.4g}" if isinstance(value, float) else f"{key} {value}"
+        for key, value in trial.parameters.items()
+    )
+    told = f"trial {trial.number:3d}  {trial.seconds:5.1f} s  {trial.state:8}  {value}  {parameters}"
+    errors.print(told, soft_wrap=True, markup=False)
 
 
 def print_scores(title: str, scores: dict[str, float]) -> None:

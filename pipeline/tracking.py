@@ -53,11 +53,30 @@ class Run:
     def figure(self, figure: Any, name: str) -> None:
         self._mlflow.log_figure(figure, name)
 
+    def child(self) -> str | None:
+        """The id of the run that is under way within this one."""
+        active = self._mlflow.active_run()
+        return active.info.run_id if active and active.info.run_id != self.run_id else None
+
+    def end_child(self, run_id: str, tags: dict[str, Any], status: str = "FINISHED") -> None:
+        """Say how a run within this one ended, in place of what it said itself."""
+        client = self._mlflow.MlflowClient()
+        client.set_terminated(run_id, status)
+        for name, value in tags.items():
+            client.set_tag(run_id, name, value)
+
+    def end_children(self) -> None:
+        """Say of the runs within this one that they were killed, if they could not say so themselves."""
+        client = self._mlflow.MlflowClient()
+        mine = f"tags.mlflow.parentRunId = '{self.run_id}' and attributes.status = 'RUNNING'"
+        for child in client.search_runs([client.get_run(self.run_id).info.experiment_id], mine):
+            client.set_terminated(child.info.run_id, "KILLED")
+
 
 @contextmanager
 def start_run(tracking: Tracking, name: str, config: BaseModel, run_id: str | None = None) -> Iterator[Run]:
     """Begin a run and log the config, whole as a file and key by key as parameters. A block that fails ends the run
-    as failed.
+    as failed. A run that begins within another is its child.
 
     Args:
         tracking: where.
@@ -72,7 +91,8 @@ def start_run(tracking: Tracking, name: str, config: BaseModel, run_id: str | No
     try:
         mlflow.set_experiment(tracking.experiment)
         run_id = run_id if run_id and _knows(mlflow, run_id, tracking.experiment) else None
-        with mlflow.start_run(run_id, run_name=None if run_id else name) as active:
+        within = mlflow.active_run() is not None
+        with mlflow.start_run(run_id, run_name=None if run_id else name, nested=within) as active:
             values = config.model_dump(mode="json")
             mlflow.log_dict(values, "config.yaml")
             if not run_id:

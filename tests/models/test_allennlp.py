@@ -110,7 +110,7 @@ def test_a_converted_model_describes_itself(converted):
 
 
 def test_a_converted_tagger_is_evaluated_on_data_of_another_scheme(converted, predictors, tmp_path):
-    from pipeline.evaluate import evaluate_stage
+    from pipeline.evaluate import Evaluation, evaluate_stage
 
     words = ["Empire", "State", "Building", "=", "ESB", ".", "Pretty", "bad", "storm"]
     (answer,) = predictors["crf_tagger"].predict([words])
@@ -118,8 +118,9 @@ def test_a_converted_tagger_is_evaluated_on_data_of_another_scheme(converted, pr
     bio = [tag.replace("U-", "B-").replace("L-", "I-") for tag in answer.tags]
     data = tmp_path / "data.jsonl"
     data.write_text(json.dumps({"words": words, "tags": bio}) + "\n")
-    scores = evaluate_stage(converted / "crf_tagger", str(data))
-    assert scores["f1"] == scores["accuracy"] == 1
+    folder = converted / "crf_tagger"
+    scores = evaluate_stage(Evaluation(model=str(folder), data=str(data)), folder)["scores"]
+    assert scores["f1"]["value"] == scores["accuracy"]["value"] == 1
 
 
 def test_archives_are_known_by_their_files(archives, tmp_path, tiny_bilm_folder):

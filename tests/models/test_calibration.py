@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from models.calibration import expected_calibration_error, fit_temperature
+from models.calibration import expected_calibration_error, fit_temperature, reliability
 from models.text_classifier import probabilities
 
 
@@ -32,3 +32,14 @@ def test_the_error_is_that_of_the_definition():
 
 def test_a_text_that_is_always_right_has_a_temperature():
     assert 0 < fit_temperature(np.array([[5.0, 0.0]]), np.array([0])) < 1
+
+
+def test_reliability_bins_count_the_answers_by_brute_force(random):
+    confidence, right = random.random(200), random.random(200) < 0.6
+    found = reliability(confidence, right, bins=5)
+    for k in range(5):
+        inside = [j for j, p in enumerate(confidence) if k / 5 <= p < (k + 1) / 5]
+        assert found.answers[k] == len(inside)
+        assert found.confidence[k] == pytest.approx(sum(confidence[j] for j in inside))
+        assert found.right[k] == sum(right[j] for j in inside)
+    assert reliability(np.array([1.0]), np.array([True])).error == 0

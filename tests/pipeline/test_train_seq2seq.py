@@ -9,7 +9,7 @@ from fastapi.testclient import TestClient
 from embeddings.errors import ConfigError, InputError
 from models import Predictor
 from pipeline.config import Seq2seqConfig, TrainConfig, read_config
-from pipeline.evaluate import evaluate_stage
+from pipeline.evaluate import Evaluation, evaluate_stage
 from pipeline.progress import one_line
 from pipeline.train_seq2seq import train_seq2seq_stage
 from serve.app import ServedModel, build_app
@@ -71,8 +71,9 @@ def test_a_model_learns_to_translate_and_answers_from_its_folder(config, tiny_bi
     (translation,) = response["predictions"]
     (hypothesis,) = translation["hypotheses"]
     assert set(translation) == {"text", "hypotheses"} and translation["text"] == hypothesis["text"]
-    scores = evaluate_stage(trained.folder, read.data.test)
-    assert scores == pytest.approx(trained.scores | {"examples": len(pairs)})
+    report = evaluate_stage(Evaluation(model="turn", data=read.data.test), trained.folder)
+    assert {name: found["value"] for name, found in report["scores"].items()} == pytest.approx(trained.scores)
+    assert report["examples"] == len(pairs)
 
 
 @pytest.mark.parametrize(
