@@ -3,7 +3,7 @@
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, Literal, get_args
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -15,7 +15,8 @@ from models.seq2seq_options import Seq2seqOptions
 FORMAT = 1
 DESCRIPTION = "model.json"
 HEAD_WEIGHTS, BILM, TEXT_EMBEDDING, FEATURES = "head.weights.h5", "bilm", "text_embedding", "features.json"
-MODEL_FILES = (DESCRIPTION, HEAD_WEIGHTS, BILM, TEXT_EMBEDDING, FEATURES)
+TFIDF_TERMS, TFIDF_WEIGHTS = "tfidf.json", "tfidf.npz"
+MODEL_FILES = (DESCRIPTION, HEAD_WEIGHTS, BILM, TEXT_EMBEDDING, FEATURES, TFIDF_TERMS, TFIDF_WEIGHTS)
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,7 @@ class Description:
         example: a text to try the model with, or a pair of them.
         target_tokenizer: for seq2seq, what the words of a translation are.
         temperature: that a classifier's logits are divided by, so that its probabilities are calibrated.
+        kind: `head`, or `tfidf` for TF-IDF with logistic regression in place of one.
     """
 
     name: str
@@ -43,6 +45,7 @@ class Description:
     example: str | list[str]
     target_tokenizer: TokenizerName = "spacy"
     temperature: float = 1.0
+    kind: Literal["head", "tfidf"] = "head"
 
 
 def read_description(folder: Path) -> Description:
@@ -78,6 +81,8 @@ def _checked(description: Description) -> Description:
         raise ValueError("'labels' is no list of labels")
     if description.task not in get_args(Task):
         raise ValueError(f"task '{description.task}'")
+    if description.kind not in ("head", "tfidf"):
+        raise ValueError(f"kind '{description.kind}'")
     temperature = description.temperature
     if type(temperature) not in (int, float) or not 0 < temperature < float("inf"):
         raise ValueError(f"'temperature' is {temperature!r}; expected a number above 0")

@@ -65,6 +65,22 @@ def answers(options: HeadOptions, labels: Sequence[str], path: Sequence[int] | n
     return to_scheme(tags, options.answers) if options.answers and options.answers != options.scheme else tags
 
 
+def likely_labels(given: np.ndarray, labels: Sequence[str], multi_label: bool) -> list:
+    """What a classifier answers with.
+
+    Args:
+        given: probabilities `[texts, labels]`.
+        labels: the label set.
+        multi_label: whether a text may have any number of them.
+
+    Returns:
+        The most probable label of each text, or a list of those that are more probable than not.
+    """
+    if multi_label:
+        return [[label for label, p in zip(labels, row, strict=True) if p > 0.5] for row in given]
+    return [labels[k] for k in given.argmax(axis=1)]
+
+
 def class_weights(wanted, options: HeadOptions, labels: Sequence[str], targets: Sequence[np.ndarray]):
     """What each label counts in the loss.
 

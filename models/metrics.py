@@ -98,6 +98,28 @@ def span_scores(gold: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]
     }
 
 
+def scores_by_label(
+    task: str, gold: Sequence, predicted: Sequence, labels: Sequence[str]
+) -> dict[str, dict[str, float]]:
+    """`precision`, `recall`, `f1` and `support` of each label; of taggers whose tags mark spans of each kind of span.
+
+    Args:
+        task, gold, predicted, labels: as for `score`.
+    """
+    if task == "tagging" and marks_spans(labels):
+        return span_scores(gold, predicted)
+    from sklearn.metrics import precision_recall_fscore_support
+    from sklearn.preprocessing import MultiLabelBinarizer
+
+    many = task == "classification" and not isinstance(gold[0], str)
+    y, other = (gold, predicted) if many else ([[x] for x in flat_labels(gold)], [[x] for x in flat_labels(predicted)])
+    present = MultiLabelBinarizer(classes=list(labels))
+    found = precision_recall_fscore_support(present.fit_transform(y), present.transform(other), zero_division=0)
+    names = ("precision", "recall", "f1", "support")
+    rows = zip(*found, strict=True)
+    return {label: dict(zip(names, map(float, row), strict=True)) for label, row in zip(labels, rows, strict=True)}
+
+
 def _for_seqeval(sentences: Sequence[Sequence[str]]) -> list[list[str]]:
     """The tags in the letters that seqeval knows: it takes the `U` and `L` of BIOUL for a middle and loses spans."""
     letters = {"U": "S", "L": "E", "M": "I"}

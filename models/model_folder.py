@@ -5,6 +5,8 @@ head.weights.h5     the head's weights, in Keras's own HDF5 form
 features.json       the vocabularies of words and characters, if the head asks for them
 bilm/               options.json, weights.hdf5, vocabulary.txt, if the head asks for ELMo
 text_embedding/     in place of the biLM, if the head is above a SavedModel that embeds texts
+tfidf.json          terms, in place of a head,
+tfidf.npz           and what each weighs, in NumPy's form
 """
 
 import json
@@ -33,9 +35,10 @@ from models.description import (
 from models.features import Features
 from models.fine_tuning import HeadOnBiLM
 from models.seq2seq import Seq2seq
+from models.tfidf import Tfidf
 from models.training import Head, build_head
 
-AnyHead = Head | Seq2seq
+AnyHead = Head | Seq2seq | Tfidf
 
 
 def save_model(
@@ -68,7 +71,10 @@ def save_model(
         description = replace(description, temperature=getattr(head, "temperature", 1.0))
         if features is not None:
             features.write(temporary)
-        head.save_weights(temporary / HEAD_WEIGHTS)
+        if isinstance(head, Tfidf):
+            head.write(temporary)
+        else:
+            head.save_weights(temporary / HEAD_WEIGHTS)
         text = json.dumps({"format": FORMAT} | asdict(description), indent=2, ensure_ascii=False)
         (temporary / DESCRIPTION).write_text(text + "\n", "utf-8")
 
@@ -85,6 +91,9 @@ def load_model(folder: Path) -> tuple[Description, AnyHead, AnyEmbedder | None, 
         SourceError: its biLM cannot be read.
     """
     description = read_description(folder)
+    if description.kind == "tfidf":
+        tfidf = Tfidf.read(folder, description.task, description.head, description.labels)
+        return description, tfidf, None, Features({})
     features = Features.read(folder, description.head)
     embedder: AnyEmbedder | None = None
     if (folder / TEXT_EMBEDDING).is_dir() and description.task != "classification":

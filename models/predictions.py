@@ -1,5 +1,6 @@
 """What a predictor answers."""
 
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -78,6 +79,20 @@ class Translation:
 
 
 Prediction = Classification | Tagging | Translation
+
+
+def by_label(labels: Sequence[str], numbers: Iterable[float]) -> dict[str, float]:
+    """The number of each label."""
+    return dict(zip(labels, map(float, numbers), strict=True))
+
+
+def classification(
+    labels: Sequence[str], probabilities: Iterable[float], multi_label: bool, logits: dict[str, float] | None = None
+) -> Classification:
+    """The answer that the probabilities `[labels]` of a text make."""
+    ranked = sorted(by_label(labels, probabilities).items(), key=lambda pair: -pair[1])
+    likely = [label for label, p in ranked if p > 0.5] if multi_label else None
+    return Classification(ranked[0][0], dict(ranked), logits, likely)
 
 
 def to_json(prediction: Prediction) -> dict[str, Any]:

@@ -15,10 +15,10 @@ from models.description import Description
 from models.features import Features
 from models.labels import answers
 from models.model_folder import AnyHead, load_model
-from models.predictions import Classification, Path, Prediction, Tagging, spans_of
+from models.predictions import Path, Prediction, Tagging, by_label, classification, spans_of
 from models.texts import mask_of, padded
 
-Text = str | Sequence[str]
+Text = str | Sequence[str | Sequence[str]]
 """A raw text, or its words; or for a model of pairs two of these."""
 
 Read = tuple[str, list[Token]]
@@ -114,7 +114,9 @@ class Predictor:
         first, second = (self._read(text, position) for text in texts)
         return first, second
 
-    def _read(self, text: Text, position: int) -> Read:
+    def _read(self, text: Any, position: int) -> Read:
+        if not isinstance(text, str) and not all(isinstance(word, str) for word in text):
+            raise InputError(f"text {position} is a pair of texts; expected one text, as this model reads no pairs")
         raw = text if isinstance(text, str) else " ".join(text)
         if not is_text(raw):
             raise InputError(f"text {position} holds half a character (a lone surrogate); expected Unicode text")
@@ -131,7 +133,7 @@ class Predictor:
             [text for side in zip(*batch, strict=True) for text in side] if options.pairs else batch
         )
         return [
-            _classification(labels, row, _by_label(labels, score) if logits else None, options.multi_label)
+            classification(labels, row, options.multi_label, by_label(labels, score) if logits else None)
             for row, score in zip(decoded, scores, strict=True)
         ]
 
@@ -164,6 +166,8 @@ class Predictor:
         """What the head takes of a batch."""
         options = self.description.head
         x: dict[str, Any] = {"mask": mask_of([len(words) for words in sentences])}
+        if self.description.kind == "tfidf":
+            return x | {"sentences": sentences}
         if self._embedder:
             x = padded(list(self._embedder.embed(sentences)))
         return x | {"features": self._features.arrays(options, sentences)} if options.features else x
@@ -181,17 +185,5 @@ def _batches(lengths: list[int], batch_size: int, batch_words: int = 16_384) -> 
         yield batch
 
 
-def _by_label(labels: list[str], numbers: np.ndarray) -> dict[str, float]:
-    return dict(zip(labels, map(float, numbers), strict=True))
-
-
 def _by_word(labels: list[str], answer: Tagging, numbers: np.ndarray) -> list[dict[str, float]]:
-    return [_by_label(labels, row) for row in numbers[: len(answer.tokens)]]
-
-
-def _classification(
-    labels: list[str], probabilities: np.ndarray, logits: dict[str, float] | None, multi_label: bool
-) -> Classification:
-    ranked = sorted(_by_label(labels, probabilities).items(), key=lambda pair: -pair[1])
-    likely = [label for label, p in ranked if p > 0.5] if multi_label else None
-    return Classification(ranked[0][0], dict(ranked), logits, likely)
+    return [by_label(labels, row) for row in numbers[: len(answer.tokens)]]

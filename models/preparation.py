@@ -47,22 +47,22 @@ def prepare(
         ConfigError: the head does not fit the task, the labels or the word vectors.
         SourceError: the word vectors cannot be read.
     """
-    read = None
-    if vectors is not None:
-        words = {word for split in (train, *held_out) for text in split.texts for word in text}
-        read = PretrainedVectors.read(vectors, words)
     if not bilm:
         options = without_elmo(options)
-    if read:
-        if not any(isinstance(part, WordInput) for part in options.inputs):
-            raise ConfigError("head.inputs: word vectors need an input of kind 'words'; there is none")
-        inputs = (replace(part, dim=read.dim) if isinstance(part, WordInput) else part for part in options.inputs)
-        options = replace(options, inputs=tuple(inputs))
+    if vectors is not None and not any(isinstance(part, WordInput) for part in options.inputs):
+        raise ConfigError("head.inputs: word vectors need an input of kind 'words'; there is none")
     options = resolve_options(task, options, train)
     labels = label_set(options, train, more_labels)
     try:
         check_trainable(task, options, labels)
     except ValueError as error:
         raise ConfigError(f"head: {error}") from None
+    read = None
+    if vectors is not None:
+        # The last, since such files are large.
+        words = {word for split in (train, *held_out) for text in split.texts for word in text}
+        read = PretrainedVectors.read(vectors, words)
+        inputs = (replace(part, dim=read.dim) if isinstance(part, WordInput) else part for part in options.inputs)
+        options = replace(options, inputs=tuple(inputs))
     features = Features.learned(options, train.texts, read) if options.features else None
     return Prepared(options, labels, features, read)

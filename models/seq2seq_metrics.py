@@ -11,6 +11,10 @@ MAIN = "chrf"
 """The metric that training selects by: it tells early epochs apart, whose translations match nowhere whole."""
 
 
+PERCENTAGES = ("bleu", "chrf")
+"""The metrics that go to 100; the others are shares."""
+
+
 def translation_scores(references: Sequence[str], predicted: Sequence[str]) -> dict[str, float]:
     """The metrics of translations.
 

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from models.crf import CRF
+from models.crf import CRF, independent_chain
 from models.encoder import Encoder
 from models.options import HeadOptions
 
@@ -73,9 +73,4 @@ class Tagger(keras.Model):
         return self._chain().marginals(emissions, lengths)
 
     def _chain(self) -> CRF:
-        """The CRF; without one, words are a chain whose tags know nothing of one another."""
-        if self.crf is not None:
-            return self.crf
-        chain = CRF(self.output_layer.units, boundaries=False)
-        chain.transitions.assign(np.zeros(chain.transitions.shape))
-        return chain
+        return independent_chain(self.output_layer.units) if self.crf is None else self.crf

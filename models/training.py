@@ -19,7 +19,7 @@ from models.encoder import layer_weights
 from models.examples import Examples
 from models.features import Features
 from models.fine_tuning import HeadOnBiLM
-from models.labels import answers, class_weights, numbered_targets
+from models.labels import answers, class_weights, likely_labels, numbered_targets
 from models.metrics import main_metric, score
 from models.optimizers import build_optimizer
 from models.options import HeadOptions, Task, TrainingSettings, WordInput, check_trainable
@@ -114,7 +114,7 @@ def train_head(
     targets = numbered_targets(options, labels, examples)
     held_out_targets = numbered_targets(options, labels, held_out)
     rows = {name: feature.size for name, feature in features.parts.items()} if features else None
-    head = build_head(task, options, labels, _shape(layers), rows)
+    head = build_head(task, options, labels, shape_of_layers(layers), rows)
     if vectors:
         _begin_with(vectors, head, features)
     if isinstance(head, TextClassifier):
@@ -204,7 +204,8 @@ def _check_layers(task: Task, options: HeadOptions, settings: TrainingSettings, 
         raise ValueError("training.class_weights is for classification; this is tagging")
 
 
-def _shape(layers: Layers) -> tuple[int, int] | None:
+def shape_of_layers(layers: Layers) -> tuple[int, int] | None:
+    """Layers and numbers a vector, or None of none."""
     if isinstance(layers, BiLM):
         return layers.options.layers + 1, layers.options.dim
     return None if layers is None else (layers.layers, layers.dim)
@@ -264,12 +265,11 @@ def predict_labels(
     predicted: list = [None] * len(texts)
     predict = _prediction(head)
     for positions, x, _ in texts.batches(None, batch_size):
-        decoded = head.decode(predict(x), x["mask"].sum(axis=1))
-        for position, result in zip(positions, decoded, strict=True):
-            if task == "tagging":
-                predicted[position] = answers(head.options, labels, result)
-            elif head.options.multi_label:
-                predicted[position] = [label for label, p in zip(labels, result, strict=True) if p > 0.5]
-            else:
-                predicted[position] = labels[int(np.argmax(result))]
+        decoded: Any = head.decode(predict(x), x["mask"].sum(axis=1))
+        if task == "tagging":
+            found = [answers(head.options, labels, path) for path in decoded]
+        else:
+            found = likely_labels(decoded, labels, head.options.multi_label)
+        for position, result in zip(positions, found, strict=True):
+            predicted[position] = result
     return predicted

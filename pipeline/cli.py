@@ -156,7 +156,9 @@ def train(config: Config, change: Changes = None) -> None:
         from pipeline.train import train_stage
 
         trained = train_stage(read, print_epoch)
-    print_scores(f"{read.name} on the test data (weights of epoch {trained.kept_epoch})", trained.scores)
+    tfidf = read.embedding.kind == "tfidf"
+    kept = "TF-IDF with logistic regression" if tfidf else f"weights of epoch {trained.kept_epoch}"
+    print_scores(f"{read.name} on the test data ({kept})", trained.scores)
     if trained.version:
         print(
             f"registered as models:/{read.name}@{read.tracking.alias}, version {trained.version}; run {trained.run_id}"
@@ -263,7 +265,8 @@ def evaluate(
 def predict(
     model: Model,
     texts: Annotated[
-        list[str] | None, typer.Argument(metavar="TEXT", help="By default lines of standard input.")
+        list[str] | None,
+        typer.Argument(metavar="TEXT", help="By default lines of standard input; a tab is between those of a pair."),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a text, with all there is to say.")] = False,
     logits: Annotated[bool, typer.Option("--logits", help="With --json: the head's score of each label, too.")] = False,
@@ -284,8 +287,18 @@ def predict(
     from models.predictor import Predictor
     from pipeline.progress import one_line
 
-    for text, prediction in zip(texts, Predictor.load(folder).predict(texts, logits=logits), strict=True):
+    predictor = Predictor.load(folder)
+    pairs = getattr(predictor.description.head, "pairs", False)
+    asked: list = [_pair(text, k) if pairs else text for k, text in enumerate(texts)]
+    for text, prediction in zip(texts, predictor.predict(asked, logits=logits), strict=True):
         print(json.dumps(to_json(prediction), ensure_ascii=False) if as_json else one_line(text, prediction))
+
+
+def _pair(text: str, position: int) -> list[str]:
+    pair = text.split("\t")
+    if len(pair) != 2:
+        raise InputError(f"text {position} has {len(pair) - 1} tabs; expected one, as this model reads pairs of texts")
+    return pair
 
 
 def _standard_input() -> list[str]:

@@ -1,5 +1,6 @@
 """Config files: what each key means, and where in the file a wrong one stands."""
 
+import dataclasses
 import difflib
 import re
 from collections.abc import Iterator
@@ -320,16 +321,21 @@ class Embedding(_Section):
     Args:
         source: a biLM in any form, or for classification a SavedModel that embeds texts. Or to compare it with: a file
             of word vectors in text form (GloVe, fastText: `.txt` or `.vec`, plain or compressed); `none`, to learn
-            from the labelled texts alone; `tfidf`, for TF-IDF with logistic regression in place of a head. Where
-            there is no biLM, words and characters stand in for ELMo in the head's inputs.
+            from the labelled texts alone; `tfidf`, for TF-IDF with logistic regression in place of a head, which
+            takes nothing of `head` but its schemes and of `training` but the class weights. Where there is no biLM,
+            words and characters stand in for ELMo in the head's inputs.
         weights: `pretrained`, or `random` for a biLM of the same sizes that has learned nothing.
         vectors: a file of word vectors beside the biLM, for the head's input of words.
-        store: folder that keeps a biLM's computed layers for the next run; by default they are removed after training.
+        layers: of a frozen biLM: `stored`, computed once and read back from the disk in each epoch, or `computed` anew
+            in each epoch, which is slower and needs no room on the disk. Those of a biLM that is fine-tuned are always
+            computed.
+        store: folder that keeps a biLM's stored layers for the next run; by default they are removed after training.
     """
 
     source: Annotated[str, AfterValidator(_existing_source)]
     weights: Annotated[str, Field(pattern="^(pretrained|random)$")] = "pretrained"
     vectors: Annotated[str, AfterValidator(_existing_vectors)] | None = None
+    layers: Literal["stored", "computed"] = "stored"
     store: Path | None = None
 
     @model_validator(mode="after")
@@ -382,9 +388,38 @@ class TrainConfig(_Section):
             check_trainable(self.task, self.head)
         except ValueError as error:
             raise ValueError(f"'head': {error}") from None
+        _check_bilm(self.embedding, self.head.uses_bilm)
         if self.training.fine_tune and self.embedding.kind != "bilm":
             raise ValueError(f"'training.fine_tune' trains a biLM; the source is {self.embedding.source}")
+        stored = "layers" in self.embedding.model_fields_set and self.embedding.layers == "stored"
+        if self.training.fine_tune and stored:
+            raise ValueError("'training.fine_tune' changes the biLM; expected 'embedding.layers' to be computed")
+        if self.task == "tagging":
+            _check_tagging(self.data, self.training)
+        if self.head.pairs and not self.data.text_pair:
+            raise ValueError("'head.pairs' reads two texts; expected the column of the second in 'data.text_pair'")
         return self
+
+    @property
+    def computes_layers(self) -> bool:
+        """Whether a biLM's layers are computed in each epoch."""
+        return self.training.fine_tune or self.embedding.layers == "computed"
+
+
+def _check_bilm(embedding: Embedding, is_used: bool) -> None:
+    if embedding.kind == "bilm" and not is_used:
+        raise ValueError("'head.inputs' has no 'elmo', which reads the biLM of 'embedding'")
+
+
+def _check_tagging(data: Data, training: TrainingSettings) -> None:
+    asked = {
+        "data.text_pair": data.text_pair,
+        "data.label_separator": data.label_separator,
+        "training.class_weights": training.class_weights != "none",
+    }
+    for key, value in asked.items():
+        if value:
+            raise ValueError(f"'{key}' is for classification; this is tagging")
 
 
 class Seq2seqConfig(TrainConfig):
@@ -406,10 +441,10 @@ class Seq2seqConfig(TrainConfig):
         if self.embedding.vectors_file or self.embedding.kind == "tfidf":
             found = self.embedding.vectors_file or self.embedding.source
             raise ValueError(f"'embedding': {found} is not for seq2seq; expected a biLM or none")
-        if self.embedding.kind == "bilm" and not self.head.uses_bilm:
-            raise ValueError("'head.inputs' has no 'elmo', which reads the biLM of 'embedding'")
-        if self.training.fine_tune:
-            raise ValueError("'training.fine_tune' is for classification and tagging; this is seq2seq")
+        _check_bilm(self.embedding, self.head.uses_bilm)
+        for key, value in (("training.fine_tune", self.training.fine_tune), ("embedding.layers", self.computes_layers)):
+            if value:
+                raise ValueError(f"'{key}' is for classification and tagging; this is seq2seq")
         return self
 
 
@@ -522,16 +557,22 @@ def problem(kind: type[_Section], path: Path, node: yaml.Node | None, detail: An
         return f"{place}: unknown key '{key}'" + (f"; did you mean '{close[0]}'?" if close else expected)
     if detail["type"] == "missing":
         return f"{place}: key '{key}' is missing"
+    if detail["type"] == "union_tag_not_found":
+        return f"{place}: key '{key}.kind' is missing"
+    if detail["type"] == "union_tag_invalid":
+        return f"{place}: '{key}.kind' is '{detail['ctx']['tag']}'; expected one of {detail['ctx']['expected_tags']}"
     if detail["type"] == "value_error":
         return f"{place}: '{key}': {detail['ctx']['error']}" if key else f"{place}: {detail['ctx']['error']}"
-    message = detail["msg"].removeprefix("Input should be ")
+    message = detail["msg"].removeprefix("Input should be ").removeprefix("String should have ")
     return f"{place}: '{key}' is {detail['input']!r}; expected {message}"
 
 
 def _known_keys(kind: Any, keys: list[str]) -> list[str]:
     for key in keys:
         kind = getattr(kind, "model_fields", None) and kind.model_fields[key].annotation
-    return list(getattr(kind, "model_fields", None) or getattr(kind, "__dataclass_fields__", {}))
+    if dataclasses.is_dataclass(kind):
+        return [field.name for field in dataclasses.fields(kind)]
+    return list(getattr(kind, "model_fields", {}))
 
 
 def _line(node: yaml.Node | None, keys: list[str]) -> int | None:

@@ -50,12 +50,38 @@ def confusion_matrix(gold: Sequence[str], predicted: Sequence[str], labels: Sequ
     return figure
 
 
-def layer_weights(weights: Sequence[float]) -> Figure:
-    """How much of each layer of the biLM the head uses."""
-    figure = Figure(figsize=(4, 3), layout="constrained")
+def scores_by_label(scores: Mapping[str, Mapping[str, float]]) -> Figure:
+    """The F1 of each label or kind of span, the frequent ones above, with how many there are; of very many the most
+    frequent ones."""
+    shown = sorted(scores.items(), key=lambda pair: -pair[1]["support"])[:80]
+    figure = Figure(figsize=(6, max(2.0, 0.28 * len(shown) + 1)), layout="constrained")
     axes = figure.subplots()
-    axes.bar(["characters", *(f"LSTM {k}" for k in range(1, len(weights)))], weights)
-    axes.set(title="ELMo layer weights", ylim=(0, 1))
+    names = [f"{label} ({int(values['support']):,})" for label, values in shown]
+    axes.barh(range(len(shown)), [values["f1"] for _, values in shown])
+    axes.set_yticks(range(len(shown)), names)
+    axes.invert_yaxis()
+    axes.set(title="F1 on the test data", xlim=(0, 1))
+    axes.grid(axis="x", alpha=0.3)
+    return figure
+
+
+def layer_weights(weights: Mapping[str, Sequence[Sequence[float]]], kept: int) -> Figure:
+    """How much of each layer of the biLM a head uses, epoch by epoch.
+
+    Args:
+        weights: of each mix, by its place; for each epoch a number for each layer.
+        kept: the epoch whose weights the model has.
+    """
+    figure = Figure(figsize=(4 * len(weights), 3.2), layout="constrained")
+    all_axes = figure.subplots(1, len(weights), sharey=True, squeeze=False)[0]
+    for axes, (place, epochs) in zip(all_axes, weights.items(), strict=True):
+        for k, values in enumerate(zip(*epochs, strict=True)):
+            axes.plot(range(1, len(epochs) + 1), values, marker="o", label=f"layer {k}" if k else "token layer")
+        axes.axvline(kept, color="#888888", linewidth=0.8, linestyle=":", zorder=0)
+        axes.set(title=f"ELMo layer weights at the {place}", xlabel="epoch", ylim=(0, 1))
+        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.grid(alpha=0.3)
+    all_axes[-1].legend()
     return figure
 
 

@@ -135,10 +135,13 @@ def _text(value: Any) -> str:
 
 
 def one_line(text: str, prediction: Prediction) -> str:
-    """A prediction for a person: label, probability and text; or the text with the spans in brackets; or words with
-    their tags; or the best translation."""
+    """A prediction for a person: label, probability and text, or all likely labels; or the text with the spans in
+    brackets; or words with their tags; or the best translation."""
     if isinstance(prediction, Translation):
         return prediction.text
+    if isinstance(prediction, Classification) and prediction.labels is not None:
+        likely = (f"{label} {prediction.probabilities[label]:.3f}" for label in prediction.labels)
+        return f"{', '.join(likely) or '-'}\t{text}"
     if isinstance(prediction, Classification):
         return f"{prediction.label}\t{prediction.probabilities[prediction.label]:.3f}\t{text}"
     if all(tag == "O" or split_tag(tag)[0] != "O" for tag in prediction.tags):

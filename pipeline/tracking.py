@@ -6,8 +6,11 @@ Runs go to `MLFLOW_TRACKING_URI`, or by MLflow's own default to `mlflow.db` and 
 
 import logging
 import os
+import platform
+import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +18,22 @@ from pydantic import BaseModel
 
 from embeddings.errors import OutputError
 from pipeline.config import Tracking, flat
+
+MOST_PARAMS = 100
+"""That MLflow takes at once."""
+
+_PACKAGES = ("telmo", "keras", "tensorflow", "jax", "numpy", "scikit-learn", "scipy", "spacy", "h5py", "mlflow")
+
+
+def versions() -> dict[str, str]:
+    """The versions of Python and of the packages that make a result what it is, and Keras's backend."""
+    import keras
+
+    found = {"python": platform.python_version(), "backend": keras.config.backend()}
+    for package in _PACKAGES:
+        with suppress(PackageNotFoundError):
+            found[package] = version(package)
+    return found
 
 
 class Run:
@@ -24,7 +43,13 @@ class Run:
         self._mlflow = mlflow
         self.run_id = run_id
         # Parameters cannot change.
-        self._say = mlflow.set_tag if goes_on else mlflow.log_param
+        self._say = mlflow.set_tags if goes_on else mlflow.log_params
+
+    def params(self, values: dict[str, Any]) -> None:
+        """Say what the run was given; what has a name that MLflow does not take gets one that is like it."""
+        named = [(re.sub(r"[^\w.\- :]", "_", name), value) for name, value in values.items()]
+        for first in range(0, len(named), MOST_PARAMS):
+            self._say(dict(named[first : first + MOST_PARAMS]))
 
     def metrics(self, values: dict[str, float], step: int | None = None) -> None:
         self._mlflow.log_metrics(values, step=step)
@@ -38,7 +63,7 @@ class Run:
         source = LocalArtifactDatasetSource(name)
         data = MetaDataset(source, name=Path(name).name, digest=checksum[:36])  # type: ignore[abstract]
         self._mlflow.log_input(data, context=context)
-        self._say(f"data.{context}.sha256", checksum)
+        self.params({f"data.{context}.sha256": checksum})
 
     def note(self, key: str, text: str) -> None:
         """A tag."""
@@ -95,10 +120,12 @@ def start_run(tracking: Tracking, name: str, config: BaseModel, run_id: str | No
         with mlflow.start_run(run_id, run_name=None if run_id else name, nested=within) as active:
             values = config.model_dump(mode="json")
             mlflow.log_dict(values, "config.yaml")
+            run = Run(mlflow, active.info.run_id, goes_on=bool(run_id))
             if not run_id:
                 # Parameters cannot change; what a config changed before its run went on stands in the file.
-                mlflow.log_params(dict(flat(values)))
-            yield Run(mlflow, active.info.run_id, goes_on=bool(run_id))
+                run.params(dict(flat(values)))
+            run.params({f"version.{name}": version for name, version in versions().items()})
+            yield run
     except mlflow.exceptions.MlflowException as error:
         raise OutputError(f"{mlflow.get_tracking_uri()}: the MLflow store cannot be used ({error})") from None
 

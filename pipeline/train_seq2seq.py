@@ -6,9 +6,6 @@ from contextlib import ExitStack
 from dataclasses import replace
 
 from embeddings.atomic import check_folder
-from embeddings.embedders import find_embedder
-from embeddings.errors import ConfigError
-from embeddings.text_embedding import StoredTextEmbedding
 from embeddings.tokenizer import text_of
 from models.description import MODEL_FILES, Description
 from models.features import Features
@@ -19,14 +16,13 @@ from models.seq2seq_metrics import translation_scores
 from models.seq2seq_training import best_epoch, train_seq2seq, translations
 from models.seq2seq_vocabulary import TargetVocabulary
 from models.texts import Texts
-from models.training import Epoch
-from pipeline import plots
+from models.training import Epoch, shape_of_layers
 from pipeline.config import Seq2seqConfig
 from pipeline.data import read_data
 from pipeline.data_report import log_data
+from pipeline.layers import find_below, layers_below
 from pipeline.tracking import start_run
-from pipeline.train import Trained, _stores, _with_weights
-from serve.registry import log_model
+from pipeline.trained import EpochLog, Trained
 
 
 def train_seq2seq_stage(config: Seq2seqConfig, on_epoch: Callable[[Epoch], None] = lambda epoch: None) -> Trained:
@@ -44,11 +40,7 @@ def train_seq2seq_stage(config: Seq2seqConfig, on_epoch: Callable[[Epoch], None]
         OutputError: a folder or the tracking store cannot be written.
     """
     check_folder(config.output, MODEL_FILES)
-    below = find_embedder(config.embedding.source) if config.embedding.kind == "bilm" else None
-    if isinstance(below, StoredTextEmbedding):
-        raise ConfigError(
-            f"embedding.source: {config.embedding.source} gives one vector a text; seq2seq needs one a word"
-        )
+    below = find_below(config)
     data_set = read_data(config.task, config.data)
     examples, data = data_set.splits, config.data
     options = config.head if below else replace(config.head, inputs=without_elmo(config.head.below).inputs)
@@ -59,22 +51,11 @@ def train_seq2seq_stage(config: Seq2seqConfig, on_epoch: Callable[[Epoch], None]
         run = stack.enter_context(start_run(config.tracking, f"{config.name} {config.seed}", config))
         log_data(run, config.task, data_set)
         run.text(json.dumps(vocabulary.tokens, indent=2, ensure_ascii=False), "labels.json")
-        layers: dict = dict.fromkeys(examples)
-        shape = stored = None
-        if below:
-            stored = stack.enter_context(_with_weights(below, config))
-            layers = stack.enter_context(_stores(config, stored, examples))
-            shape = layers["train"].layers, layers["train"].dim
+        stored, layers = stack.enter_context(layers_below(config, below, examples))
+        shape = shape_of_layers(layers["train"])
         texts = {split: Texts(layers[split], examples[split], options.below, features) for split in examples}
         rows = {name: feature.size for name, feature in features.parts.items()} if features else None
-        epochs: list[Epoch] = []
-
-        def log_epoch(epoch: Epoch) -> None:
-            epochs.append(epoch)
-            told = {"loss": epoch.loss, "seconds": epoch.seconds, "words_per_second": epoch.words_per_second}
-            run.metrics(told | {f"validation.{name}": x for name, x in epoch.scores.items()}, step=epoch.number)
-            on_epoch(epoch)
-
+        log = EpochLog(run, on_epoch)
         model = train_seq2seq(
             lambda: Seq2seq(options, vocabulary.tokens, shape, rows, config.training.label_smoothing),
             config.training,
@@ -83,7 +64,7 @@ def train_seq2seq_stage(config: Seq2seqConfig, on_epoch: Callable[[Epoch], None]
             (examples["validation"], texts["validation"]),
             target_tokenizer,
             config.seed,
-            log_epoch,
+            log,
         )
         found = translations(model, texts["test"], vocabulary, target_tokenizer)
         scores = translation_scores(examples["test"].references or [], found)
@@ -92,16 +73,4 @@ def train_seq2seq_stage(config: Seq2seqConfig, on_epoch: Callable[[Epoch], None]
             config.name, config.task, vocabulary.tokens, data.tokenizer, options, scores, example, target_tokenizer
         )
         save_model(config.output, description, model, stored, features)
-        kept = best_epoch(epochs)
-        run.metrics({f"test.{name}": value for name, value in scores.items()})
-        run.metrics({f"kept.validation.{name}": value for name, value in kept.scores.items()})
-        run.metrics({"kept_epoch": kept.number})
-        # The exact match is a share, the others are percentages.
-        curves = {
-            name: [epoch.scores[name] / (1 if name == "exact_match" else 100) for epoch in epochs] for name in scores
-        }
-        run.figure(plots.training_curves([epoch.loss for epoch in epochs], curves), "training_curves.png")
-        version = None
-        if config.tracking.register_model:
-            version = log_model(config.output, example, config.name, config.tracking.alias)
-    return Trained(config.output, kept.number, scores, run.run_id, version)
+        return log.finish(config, best_epoch(log.epochs), scores, example)

@@ -69,7 +69,7 @@ def build_app(models: Sequence[ServedModel]) -> FastAPI:
     def predict(request: PredictRequest) -> JSONResponse:
         """Answer for texts with a label and probabilities, with words, tags and spans, or with a translation."""
         model = _chosen(served, request.model)
-        words = sum(len(text.split() if isinstance(text, str) else text) for text in request.texts)
+        words = sum(map(_words, request.texts))
         if words > MAX_WORDS:
             raise HTTPException(422, f"texts: {words} words in this request; expected at most {MAX_WORDS}")
         predictions = model.predictor.predict(request.texts, logits=request.logits)
@@ -92,6 +92,11 @@ def build_app(models: Sequence[ServedModel]) -> FastAPI:
         return JSONResponse({"detail": "internal error; the server's log says more"}, 500)
 
     return app
+
+
+def _words(text: str | list) -> int:
+    """The words of a raw text, or of a list of words or of texts."""
+    return len(text.split()) if isinstance(text, str) else sum(max(_words(part), 1) for part in text)
 
 
 def _chosen(served: dict[str, ServedModel], name: str | None) -> ServedModel:

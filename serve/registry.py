@@ -12,7 +12,7 @@ from typing import Any
 from embeddings.errors import ModelError
 from models.description import DESCRIPTION, read_description
 
-_REQUIREMENTS = ("tensorflow", "keras", "h5py", "numpy", "spacy", "scikit-learn", "mlflow")
+_REQUIREMENTS = ("tensorflow", "jax", "keras", "h5py", "numpy", "scipy", "spacy", "scikit-learn", "mlflow")
 
 
 @dataclass(frozen=True)
@@ -87,12 +87,21 @@ def _version(mlflow: Any, model: str) -> str | None:
     return name.partition("/")[2] or None
 
 
-def log_model(folder: Path, example: str, name: str, alias: str) -> str:
+def _requirements() -> list[str]:
+    """What answers need, as it is installed here; of the two backends there may be one."""
+    found = []
+    for package in _REQUIREMENTS:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            found.append(f"{package}=={importlib.metadata.version(package)}")
+    return found
+
+
+def log_model(folder: Path, example: str | list[str], name: str, alias: str) -> str:
     """Log a model folder to the active run as a pyfunc, with the code that runs it, and register it.
 
     Args:
         folder: of the trained model.
-        example: a text to try it with.
+        example: a text to try it with, or a pair of them for a model of pairs.
         name: of the registered model.
         alias: that the new version gets.
 
@@ -104,10 +113,12 @@ def log_model(folder: Path, example: str, name: str, alias: str) -> str:
     house = Path(__file__).parent.parent
     logged = mlflow.pyfunc.log_model(
         name="model",
-        python_model=str(Path(__file__).with_name("mlflow_model.py")),
+        python_model=str(
+            Path(__file__).with_name("mlflow_model.py" if isinstance(example, str) else "mlflow_pairs.py")
+        ),
         artifacts={"model": str(folder)},
         code_paths=[str(house / package) for package in ("embeddings", "models", "serve")],
-        pip_requirements=[f"{package}=={importlib.metadata.version(package)}" for package in _REQUIREMENTS],
+        pip_requirements=_requirements(),
         input_example=[example],
     )
     client = mlflow.MlflowClient()

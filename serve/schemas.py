@@ -14,6 +14,7 @@ MAX_WORDS = 50_000
 
 Text = Annotated[str, Field(min_length=1, max_length=MAX_CHARACTERS)]
 Words = Annotated[list[Annotated[str, Field(min_length=1, max_length=10_000)]], Field(min_length=1, max_length=100_000)]
+Pair = Annotated[list[Text | Words], Field(min_length=2, max_length=2)]
 
 
 class PredictRequest(BaseModel):
@@ -24,8 +25,10 @@ class PredictRequest(BaseModel):
         json_schema_extra={"examples": [{"texts": ["Returns a DataFrame with one row for each group."]}]},
     )
 
-    texts: list[Text | Words] = Field(
-        min_length=1, max_length=MAX_TEXTS, description="Raw texts, or texts that are split into words already."
+    texts: list[Text | Words | Pair] = Field(
+        min_length=1,
+        max_length=MAX_TEXTS,
+        description="Raw texts, or texts that are split into words already; for a model of pairs two of these each.",
     )
     model: str | None = Field(None, description="Name of the model; needed where more than one is served.")
     logits: bool = Field(False, description="Whether the answers hold the score of every label before the softmax.")

@@ -46,97 +46,10 @@ def test_a_key_can_be_changed_from_the_command_line(write):
     assert (config.training.epochs, config.head.encoder, config.tracking.alias) == (9, "gru", "new")
 
 
-WRONG = {
-    "typo in a key": (("units", "unitz"), "line 11: unknown key 'head.unitz'; did you mean 'units'?"),
-    "unknown section": (
-        ("training:", "extra: 1\ntraining:"),
-        "line 12: unknown key 'extra'; expected one of name, task",
-    ),
-    "wrong type": (("epochs: 3", "epochs: many"), "line 13: 'training.epochs' is 'many'; expected a valid integer"),
-    "wrong choice": (("tagging", "tagger"), "line 2: 'task' is 'tagger'; expected 'classification', 'tagging'"),
-    "missing key": (("  source: ", "  store: "), "line 8: key 'embedding.source' is missing"),
-    "missing file": (("train: ", "train: no-"), "line 5: 'data.train': no such file: no-"),
-    "a file of a list is missing": (
-        ("train: {file}", "train: [{file}, gone.csv]"),
-        "line 5: 'data.train': no such file: gone.csv",
-    ),
-    "a file of a label is missing": (
-        ("train: {file}", "train: {{a: gone.csv}}"),
-        "line 5: 'data.train': no such file: gone.csv",
-    ),
-    "no file at all": (
-        ("train: {file}", "train: []"),
-        "line 5: 'data.train': found []; expected a file, a list of files, or",
-    ),
-    "a missing folder": (
-        ("train: {file}", "folder: gone\n  train: a.csv"),
-        "line 6: 'data.train': no such file: gone/a.csv",
-    ),
-    "no name on the hub": (("train: {file}", "train: hub:imdb"), "'hub:imdb' is no name on the hub; expected hub:NAME"),
-    "no validation data": (
-        ("  validation: {file}\n", ""),
-        "line 4: 'data': no validation data; expected files in 'validation' or a share in 'split.validation'",
-    ),
-    "files and a share": (
-        ("data:", "data:\n  split: {{validation: 0.1}}"),
-        "line 4: 'data': 'validation' has files, and 'split.validation' draws it, too; expected one of them",
-    ),
-    "a share of all": (
-        ("data:", "data:\n  split: {{validation: 1}}"),
-        "'data.split.validation' is 1; expected less than 1",
-    ),
-    "shares of more than all": (
-        ("data:", "data:\n  split: {{validation: 0.6, test: 0.5}}"),
-        "line 5: 'data.split': validation and test data leave nothing to train on; expected shares below 1 together",
-    ),
-    "test data by share and by folds": (
-        ("data:", "data:\n  split: {{folds: 3, test: 0.5}}"),
-        "line 5: 'data.split': 'test' and 'folds' both make test data; expected one of them",
-    ),
-    "a fold too many": (("data:", "data:\n  split: {{folds: 3, fold: 4}}"), "fold 4 of 3 folds; expected 1 to 3"),
-    "a typo in a split": (
-        ("data:", "data:\n  split: {{fold_s: 3}}"),
-        "unknown key 'data.split.fold_s'; did you mean 'folds'?",
-    ),
-    "no regular expression": (
-        ("data:", "data:\n  pattern: (a"),
-        "line 5: 'data.pattern': not a regular expression (missing )",
-    ),
-    "a pattern without columns": (
-        ("data:", "data:\n  pattern: (a)"),
-        "line 5: 'data.pattern': names no column; expected groups such as (?P<label>...) and (?P<text>...)",
-    ),
-    "a long delimiter": (("data:", "data:\n  delimiter: ab"), "line 5: 'data.delimiter' is 'ab'; expected"),
-    "unknown format": (("data:", "data:\n  format: xls"), "line 5: 'data.format' is 'xls'; expected 'text', 'csv'"),
-    "missing biLM": (("  source: ", "  source: no"), "line 9: 'embedding.source': no such source: no"),
-    "out of range": (("units: 7", "units: -3"), "line 11: 'head.units' is -3; expected greater than or equal to 1"),
-    "what does not go together": (("units: 7", "pooling: last\n  encoder: dense"), "pooling 'last' needs a recurrent"),
-    "no date": (("a-name", "2024-99-99"), "not YAML (month must be in 1..12"),
-    "no YAML": (("name: a-name", "name: [a"), "line 2: not YAML"),
-    "no keys": ((GOOD.split("\n", maxsplit=1)[0], "- a\n#"), "not YAML"),
-}
-
-
-@pytest.mark.parametrize(("change", "message"), WRONG.values(), ids=WRONG)
-def test_a_wrong_config_names_the_line_and_the_key(write, change, message):
-    with pytest.raises(ConfigError) as error:
-        read_config(TrainConfig, write(*change))
-    assert message in str(error.value) and len(str(error.value).splitlines()) == 1
-
-
 def test_every_problem_is_told_at_once(write):
     with pytest.raises(ConfigError) as error:
         read_config(TrainConfig, write("units: 7", "depht: 2"), ["seed=x"])
     assert len(str(error.value).splitlines()) == 2
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [("epochs", "expected key=value"), ("name.x=1", "'name' is a value"), ("seed=[", "is not a YAML value")],
-)
-def test_a_change_that_cannot_be_made_is_refused(write, change, message):
-    with pytest.raises(ConfigError, match=message):
-        read_config(TrainConfig, write(), [change])
 
 
 def test_a_file_that_cannot_be_read_is_named(tmp_path):
@@ -195,21 +108,3 @@ def test_one_key_says_what_is_below_the_head(write, tmp_path):
     ):
         embedding = read_config(TrainConfig, write(), [f"embedding.source={source}"]).embedding
         assert (embedding.kind, embedding.vectors_file) == (kind, vectors)
-
-
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        (["embedding.source=none", "embedding.weights=random"], "weights 'random' is for a biLM; the source is none"),
-        (["embedding.source=none", "training.fine_tune=true"], "'training.fine_tune' trains a biLM"),
-        (["embedding.vectors=no.txt"], "'embedding.vectors': no such file: no.txt; expected word vectors"),
-        (["head.scheme=BIO", "head.constraints=BIOUL"], "constraints 'BIOUL' do not fit the scheme 'BIO'"),
-        (["head.multi_label=true"], "multi_label is for classification; this is tagging"),
-        (["head.pooling=last", "head.encoder=cnn"], "pooling 'last' needs a recurrent encoder, found encoder 'cnn'"),
-        (["training.optimizer=adam", "training.momentum=0.9"], "momentum is for sgd, found optimizer 'adam'"),
-    ],
-)
-def test_what_does_not_go_together_is_said(write, changes, message):
-    with pytest.raises(ConfigError) as error:
-        read_config(TrainConfig, write(), changes)
-    assert message in str(error.value)
