@@ -92,7 +92,7 @@ def sampled_softmax_loss(hidden, kernel, bias, candidates, targets):
 
     @ops.custom_gradient
     def loss(hidden, rows, offsets, target_logits):
-        logits = ops.matmul(hidden, ops.transpose(rows)) + offsets
+        logits = ops.add(ops.matmul(hidden, ops.transpose(rows)), offsets)
         probabilities = ops.softmax(logits)
         of_samples = log_z(logits, probabilities)
         of_all = ops.where(hit, of_samples, ops.logaddexp(of_samples, target_logits))

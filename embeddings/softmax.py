@@ -119,7 +119,7 @@ def softmax_loss(hidden, kernel, bias, targets):
 
     @ops.custom_gradient
     def loss(hidden, kernel, bias):
-        logits = ops.matmul(hidden, ops.transpose(kernel)) + bias
+        logits = ops.add(ops.matmul(hidden, ops.transpose(kernel)), bias)
         probabilities = ops.softmax(logits)
         target_logits = ops.squeeze(ops.take_along_axis(logits, targets[:, None], axis=-1), -1)
 
