@@ -3,6 +3,7 @@ command, of which the last has a process of its own."""
 
 import io
 import json
+import os
 import subprocess
 import sys
 import urllib.request
@@ -111,14 +112,15 @@ def test_both_heads_learn_and_are_registered(folder, trained):
 
 
 @pytest.mark.slow
-def test_commands_and_the_server_give_the_same_answer(trained):
+def test_commands_and_the_server_give_the_same_answer(house, trained):
     text = "I love New York very much."
     one = json.loads(telmo("predict", "models/tag", text, "--json"))
     assert one["spans"] == [{"label": "place", "text": "New York", "start": 7, "end": 15}]
     assert "accuracy" in telmo("evaluate", "models:/label@champion", "test.csv")
     models = ["models:/label@champion", "models/tag"]
     command = [sys.executable, "-m", "pipeline.cli", "serve", *models, "--port", "0"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
+    here = os.environ | {"PYTHONPATH": str(house)}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=here) as server:
         try:
             address = "http://" + server.stdout.readline().split("http://")[1].split()[0]
             answers = {}

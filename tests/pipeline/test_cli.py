@@ -123,6 +123,17 @@ def test_a_config_error_is_wrong_usage(telmo, tmp_path):
     assert code == 2 and "c.yaml line 1: unknown key 'nmae'; did you mean 'name'?" in err
 
 
+def test_a_text_that_is_too_short_is_all_that_a_pretraining_tells(telmo, tmp_path):
+    (tmp_path / "a.txt").write_text("One sentence .\n")
+    config = "{output: bilm, train: a.txt, validation: a.txt, training: {batch_size: 8, steps: 5}}"
+    (tmp_path / "c.yaml").write_text(config)
+    expected = (
+        "telmo: a.txt: the validation text does not fill a batch of 8 x 5 words; "
+        "expected more text, or a smaller training.batch_size or training.steps\n"
+    )
+    assert telmo("pretrain", "c.yaml") == (1, "", expected)
+
+
 def test_wrong_usage_is_told_with_the_expected_values(telmo, tiny_bilm_folder):
     code, _, err = telmo("embed", "a.txt", "v.hdf5", "--source", tiny_bilm_folder, "--tokenizer", "nltk")
     assert code == 2 and "expected one of spacy" in err
