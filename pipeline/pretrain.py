@@ -1,5 +1,6 @@
 """The stage `pretrain`: text to a biLM, in a run that can be killed at any moment and goes on where it was."""
 
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -170,7 +171,7 @@ class _Job:
                 f"{error}; the same command goes on from {kept}, with other settings if need be"
             ) from None
         if self.best:
-            training.model.load(folder / "best")
+            training.model.load(self._best())
 
     def _is_measured(self, batch: int) -> bool:
         every = self.config.training.validate_every
@@ -196,7 +197,7 @@ class _Job:
         perplexity = sum(scores.values()) / len(scores)
         if not self.best or perplexity < self.best["perplexity"]:
             self.best = {"perplexity": perplexity, "batch": step.batch, "since": 0}
-            with atomic_folder(checkpoints_of(self.config.output) / "best", FILES) as folder:
+            with atomic_folder(self._best(), FILES) as folder:
                 self.training.model.write(folder, self.vocabulary)
         else:
             self.best["since"] += 1
@@ -213,6 +214,20 @@ class _Job:
             self.training.variables,
             lambda folder: self.training.model.write(folder, self.vocabulary),
         )
+        self._remove_outdone()
+
+    def _best(self) -> Path:
+        """The folder of the best weights so far. Those that an older checkpoint tells of have another."""
+        return checkpoints_of(self.config.output) / f"best-{self.best['batch']:08}"  # type: ignore[index]
+
+    def _remove_outdone(self) -> None:
+        """Remove the weights that no checkpoint calls the best any more."""
+        folder = checkpoints_of(self.config.output)
+        told = [position["best"] for position in map(read_position, checkpoints_in(folder))]
+        kept = {f"best-{best['batch']:08}" for best in told if best}
+        for outdone in folder.glob("best-*"):
+            if outdone.name not in kept:
+                shutil.rmtree(outdone)
 
     def _last_good(self, folder: Path) -> Path:
         """The newest checkpoint, but for one of the batch just before the failure, whose update may be its cause."""

@@ -19,7 +19,7 @@ from embeddings.settings import PretrainingSettings
 from embeddings.source import find_source, load_bilm
 from embeddings.spelling import Bytes
 from embeddings.stored_softmax import softmax_of
-from embeddings.training_checkpoint import checkpoints_in, checkpoints_of
+from embeddings.training_checkpoint import checkpoints_in, checkpoints_of, read_position
 from embeddings.vocabulary import Vocabulary
 from embeddings.windows import windows
 from embeddings.word_predictor import FORWARD, WordPredictor
@@ -139,6 +139,9 @@ def test_a_run_that_was_killed_goes_on_to_the_same_weights_and_losses(work):
             scores = pretrain_stage(config, kill_after(next(moments)))
         except Killed:
             assert not (work / "killed").exists()
+            folder = checkpoints_of(config.output)
+            told = [best["batch"] for best in (read_position(one)["best"] for one in checkpoints_in(folder)) if best]
+            assert all((folder / f"best-{batch:08}" / "weights.hdf5").is_file() for batch in told)
     assert next(moments, None) is None
     assert scores == whole
     expected = weights_of(work / "whole")
