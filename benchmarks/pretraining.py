@@ -5,9 +5,10 @@ python benchmarks/pretraining.py ../shared/data/books                           
 python benchmarks/pretraining.py ../shared/data/books --words 1500000 --rounds 1       # perplexities that tell
 
 Both train on the same sentences of the first books with the same vocabulary, sizes, batches, sampled softmax and
-dropout, each with the optimizer that its makers recommend: bilm-tf with Adagrad at 0.2, Telmo as RECOMMENDED says. They
-take turns, so that a machine that slows down slows both. A word counts once, though both directions predict it. The
-matmul peak is that of a product of two squares of 2,048, measured after the training.
+dropout, each with the optimizer that its makers recommend: bilm-tf with Adagrad at 0.2, Telmo as RECOMMENDED says; and
+Telmo once more with bilm-tf's (`telmo-same`). They take turns, so that a machine that slows down slows all. A word
+counts once, though both directions predict it. The matmul peak is that of a product of two squares of 2,048, measured
+after the training.
 """
 
 import argparse
@@ -16,7 +17,7 @@ import lzma
 import os
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from statistics import mean, median
 from tempfile import TemporaryDirectory
@@ -43,6 +44,8 @@ SIZES = {
     "dropout": 0.1,
 }
 RECOMMENDED = {"optimizer": "adam", "learning_rate": 2e-3, "schedule": "cosine", "warm_up": 0.1, "clip_norm": 0.25}
+SAME = {"optimizer": "adagrad", "learning_rate": 0.2, "schedule": "constant", "warm_up": 0.0, "clip_norm": 10 / 20}
+"""As bilm-tf trains, which clips the gradient of a loss that is summed over the 20 steps."""
 WARM_UP = 10
 """Batches at the begin that do not count, of which the first compile or allocate."""
 SHARDS = 16
@@ -61,19 +64,21 @@ def main() -> None:
     arguments = parser.parse_args()
 
     peer = arguments.peer or HERE / "peers" / ".envs" / "bilm_tf" / "bin" / "python"
+    telmo = [sys.executable, HERE / "telmo_training.py"]
     sides = {
-        "bilm_tf": [peer, HERE / "peers" / "bilm_tf_training.py"],
-        "telmo": [sys.executable, HERE / "telmo_training.py"],
+        "bilm_tf": ([peer, HERE / "peers" / "bilm_tf_training.py"], {}),
+        "telmo": (telmo, RECOMMENDED | arguments.telmo),
+        "telmo-same": (telmo, SAME),
     }
     with TemporaryDirectory() as work:
-        job = SIZES | write_text(Path(work), arguments)
-        job |= {"telmo": RECOMMENDED | arguments.telmo, "batches": arguments.words // (128 * 20)}
+        job = SIZES | write_text(Path(work), arguments) | {"batches": arguments.words // (128 * 20)}
         for inputs in [arguments.inputs] if arguments.inputs else ["characters", "words"]:
             answers: dict[str, list[dict]] = {side: [] for side in sides}
             for seed in range(1, arguments.rounds + 1):
-                for side, command in sides.items():
+                for side, (command, optimizer) in sides.items():
                     folder = Path(work, f"{inputs}-{seed}-{side}")
-                    answers[side].append(answer(folder, command, job | {"inputs": inputs, "seed": seed}))
+                    asked = job | {"inputs": inputs, "seed": seed, "optimizer": optimizer}
+                    answers[side].append(answer(folder, command, asked))
             print_table(inputs, job, answers)
 
 
@@ -136,21 +141,26 @@ def answer(folder: Path, command: list, job: dict) -> dict:
 
 def print_table(inputs: str, job: dict, answers: dict[str, list[dict]]) -> None:
     print(f"\n{inputs}: {job['batches']} batches of 128 x 20 words, vocabulary of {job['vocabulary_size']}")
-    print(f"{'':8} {'words/s':>9} {'of rounds':>15} {'peak MB':>9} {'forward':>9} {'backward':>9} {'average':>9}")
+    print(f"{'':20} {'words/s':>9} {'of rounds':>15} {'peak MB':>9} {'forward':>9} {'backward':>9} {'average':>9}")
     rows = {}
     for side, rounds in answers.items():
         by_round = [128 * 20 / median(found["seconds"][WARM_UP:]) for found in rounds]
         speed = 128 * 20 / median(x for found in rounds for x in found["seconds"][WARM_UP:])
         both = [mean(found["perplexities"][k] for found in rounds) for k in range(2)]
         rows[side] = speed, max(found["peak"] for found in rounds) / 1e6, *both, mean(both)
-        spread = f"{min(by_round):.0f}-{max(by_round):.0f}"
-        print(
-            f"{side:8} {speed:9.0f} {spread:>15} {rows[side][1]:9.0f}" + "".join(f" {x:9.1f}" for x in rows[side][2:])
-        )
-    ratios = [ours / theirs for ours, theirs in zip(rows["telmo"], rows["bilm_tf"], strict=True)]
-    print(f"{'ratio':8} {ratios[0]:9.2f} {'':15} {ratios[1]:9.2f}" + "".join(f" {x:9.3f}" for x in ratios[2:]))
+        print_row(side, rows[side], f"{min(by_round):.0f}-{max(by_round):.0f}", "9.0f", "9.1f")
+    peer = rows.pop("bilm_tf")
+    for side, row in rows.items():
+        ratios = [ours / theirs for ours, theirs in zip(row, peer, strict=True)]
+        print_row(f"{side} / bilm_tf", ratios, "", "9.2f", "9.3f")
     shares = ", ".join(f"{found['share_of_peak']:.0%}" for found in answers["telmo"])
     print(f"telmo's matrix products, those that the words need, ran at {shares} of the matmul peak")
+
+
+def print_row(name: str, numbers: Sequence[float], spread: str, size: str, quality: str) -> None:
+    speed, memory, *perplexities = numbers
+    told = "".join(f" {x:{quality}}" for x in perplexities)
+    print(f"{name:20} {speed:{size}} {spread:>15} {memory:{size}}{told}")
 
 
 if __name__ == "__main__":

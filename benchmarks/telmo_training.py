@@ -98,7 +98,7 @@ def main(path: Path) -> None:
         samples=job["samples"],
         dropout=job["dropout"],
         seed=job["seed"],
-        **job["telmo"],
+        **job["optimizer"],
     )
     seconds: list[float] = []
     options = options_of(job)
