@@ -1,6 +1,6 @@
 """How good are heads without pretraining, beside published figures and TF-IDF with logistic regression?
 
-    python benchmarks/quality.py ../shared/data                         # everything: hours on two cores
+    python benchmarks/quality.py ../shared/data --results results.jsonl # everything: hours on two cores
     python benchmarks/quality.py ../shared/data --task trec --task conll2000 --seeds 1
     python benchmarks/quality.py ../shared/data --task mr --folds 1     # the first of the ten folds only
 
@@ -16,17 +16,13 @@ import os
 import tempfile
 import time
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from multiprocessing import get_context
 from pathlib import Path
 from statistics import mean, stdev
 from typing import NamedTuple
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-
-from models.ensemble import Ensemble
-from models.metrics import score
-from models.predictor import Predictor
-from pipeline.config import TrainConfig, read_config
-from pipeline.train import read_split, train_stage
 
 CONFIGS = Path(__file__).resolve().parent.parent / "configs"
 
@@ -99,41 +95,106 @@ def main() -> None:
     parser.add_argument("--folds", type=int, default=10, help="most folds of cross-validated data (default 10)")
     parser.add_argument("--no-tfidf", action="store_true", help="the head only")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="change a key of the heads")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="trainings at once (default: a core each)")
+    parser.add_argument("--results", type=Path, help="file of what was found before, which is not computed again")
     args = parser.parse_args()
-    for name in args.task or TASKS:
-        task, began = TASKS[name], time.perf_counter()
-        found: dict[str, list[float]] = {}
-        for seed in range(1, args.seeds + 1):
-            folds = [fold_scores(name, args, seed, fold) for fold in range(1, min(task.folds, args.folds) + 1) or [0]]
-            for row in folds[0]:
-                found.setdefault(row, []).append(mean(scores[row] for scores in folds))
-        told = "; ".join(f"{row} {spread(values)}" for row, values in found.items())
-        minutes = (time.perf_counter() - began) / 60
-        print(f"{name} {task.metric}: {told}; published {task.published}; {minutes:.0f} min", flush=True)
+    names = args.task or list(TASKS)
+    asked = [question for name in names for question in questions(name, args)]
+    found = Results(args.results)
+    os.environ |= {"TF_NUM_INTRAOP_THREADS": str(-(-(os.cpu_count() or 1) // args.jobs)), "OMP_NUM_THREADS": "1"}
+    with ProcessPoolExecutor(args.jobs, get_context("spawn"), initializer=initialize) as pool:
+        missing = [question for question in asked if question not in found]
+        waiting = {pool.submit(scores_of, question, args.data): question for question in missing}
+        for done in as_completed(waiting):
+            found.add(waiting[done], done.result())
+    for name in names:
+        print_row(name, [(question, found[question]) for question in asked if question.task == name])
 
 
-def fold_scores(name: str, args: argparse.Namespace, seed: int, fold: int) -> dict[str, float]:
+class Question(NamedTuple):
+    """One training of the head and what stands beside it; a fold of 0 is the whole data set."""
+
+    task: str
+    seed: int
+    fold: int
+    changes: tuple[str, ...]
+    tfidf: bool
+
+
+def questions(name: str, args: argparse.Namespace) -> Iterator[Question]:
+    changed = tuple([*changes(TASKS[name].head), *args.set])
+    for seed in range(1, args.seeds + 1):
+        for fold in range(1, min(TASKS[name].folds, args.folds) + 1) or [0]:
+            yield Question(name, seed, fold, changed, not args.no_tfidf)
+
+
+class Results:
+    """Scores by question, in a file of JSON lines if there is one."""
+
+    def __init__(self, path: Path | None):
+        self.path, self.scores = path, {}
+        for line in path.read_text("utf-8").splitlines() if path and path.exists() else []:
+            record = json.loads(line)
+            self.scores[Question(*record["question"][:3], tuple(record["question"][3]), record["question"][4])] = record
+
+    def __contains__(self, question: Question) -> bool:
+        return question in self.scores
+
+    def __getitem__(self, question: Question) -> dict:
+        return self.scores[question]
+
+    def add(self, question: Question, record: dict) -> None:
+        self.scores[question] = record
+        told = ", ".join(f"{row} {value:.2f}" for row, value in record["scores"].items())
+        where = f" fold {question.fold}" if question.fold else ""
+        print(f"  {question.task} seed {question.seed}{where}: {told}; {record['minutes']:.1f} min", flush=True)
+        if self.path:
+            with self.path.open("a", encoding="utf-8") as file:
+                file.write(json.dumps({"question": question} | record) + "\n")
+
+
+def initialize() -> None:
+    """A tracking store of its own for each process."""
+    os.environ["MLFLOW_TRACKING_URI"] = f"sqlite:///{tempfile.mkdtemp()}/mlflow.db"
+
+
+def scores_of(question: Question, data: Path) -> dict:
     """Train head and TF-IDF on one split, and score them and the two together, in percent."""
-    task = TASKS[name]
+    from models.ensemble import Ensemble
+    from models.metrics import score
+    from models.predictor import Predictor
+    from pipeline.config import TrainConfig, read_config
+    from pipeline.train import read_split, train_stage
+
+    name, seed, fold, changed, tfidf = question
+    began, file, metric = time.perf_counter(), CONFIGS / f"{name}.yaml", TASKS[name].metric
+    common = {"data.folder": str(data / name), "seed": seed, "tracking.register_model": False}
+    common |= {"data.split.fold": fold} if fold else {}
     with tempfile.TemporaryDirectory() as place:
-        os.environ["MLFLOW_TRACKING_URI"] = f"sqlite:///{place}/mlflow.db"
-        common = {"data.folder": str(args.data / name), "seed": seed, "tracking.register_model": False}
-        common |= {"data.split.fold": fold} if fold else {}
-        head = common | task.head | {"embedding.source": "none", "output": f"{place}/head"}
-        config = read_config(TrainConfig, CONFIGS / f"{name}.yaml", [*changes(head), *args.set])
-        scores = {"head": 100 * train_stage(config).scores[task.metric]}
-        if not args.no_tfidf:
-            baseline = common | {"embedding.source": "tfidf", "output": f"{place}/tfidf"}
-            config = read_config(TrainConfig, CONFIGS / f"{name}.yaml", list(changes(baseline)))
-            scores["TF-IDF"] = 100 * train_stage(config).scores[task.metric]
-            if config.task == "classification":
-                test = read_split(config, "test")
-                both = Ensemble([Predictor.load(f"{place}/{kind}") for kind in ("head", "tfidf")])
-                labels = [answer.label for answer in both.predict(test.sentences)]
-                scores["ensemble"] = (
-                    100 * score(config.task, test.targets, labels, sorted(set(test.targets)))[task.metric]
-                )
-    return scores
+        head = common | {"embedding.source": "none", "output": f"{place}/head"}
+        config = read_config(TrainConfig, file, [*changes(head), *changed])
+        scores = {"head": 100 * train_stage(config).scores[metric]}
+        if tfidf:
+            config = read_config(
+                TrainConfig, file, list(changes(common | {"embedding.source": "tfidf", "output": f"{place}/tfidf"}))
+            )
+            scores["TF-IDF"] = 100 * train_stage(config).scores[metric]
+        if tfidf and config.task == "classification":
+            test = read_split(config, "test")
+            both = Ensemble([Predictor.load(f"{place}/{kind}") for kind in ("head", "tfidf")])
+            labels = [answer.label for answer in both.predict(test.sentences)]
+            scores["ensemble"] = 100 * score(config.task, test.targets, labels, sorted(set(test.targets)))[metric]
+    return {"scores": scores, "minutes": (time.perf_counter() - began) / 60}
+
+
+def print_row(name: str, found: list[tuple[Question, dict]]) -> None:
+    rows = []
+    for row in found[0][1]["scores"]:
+        by_seed: dict[int, list[float]] = {}
+        for question, record in found:
+            by_seed.setdefault(question.seed, []).append(record["scores"][row])
+        rows.append(f"{row} {spread([mean(values) for values in by_seed.values()])}")
+    print(f"{name} {TASKS[name].metric}: {'; '.join(rows)}; published {TASKS[name].published}", flush=True)
 
 
 def changes(values: dict) -> Iterator[str]:
