@@ -5,7 +5,7 @@
 
 Both have word vectors of 50 numbers, a convolution of 128 filters over the characters, two bidirectional LSTM layers of
 200 units and a CRF, and learn the universal parts of speech of EWT in batches of sentences of like length, with Adam.
-They take turns, and so many threads as the machine has cores are theirs. Printed: the words of the training data over
+They take turns, with as many threads as the machine has cores. Printed: the words of the training data over
 the median seconds of an epoch but the first, in which the first compiles or allocates; validation is left out.
 """
 
@@ -56,7 +56,9 @@ def main() -> None:
     args = parser.parse_args()
 
     limit = [f"data.limit={args.sentences}"] if args.sentences else []
-    config = read_config(TrainConfig, HERE.parent / "configs" / "ewt.yaml", [f"data.folder={args.ewt}", *limit])
+    config = read_config(
+        TrainConfig, HERE.parent / "configs" / "ewt.yaml", [f"data.folder={args.ewt}", "embedding.source=none", *limit]
+    )
     train = read_split(config, "train")
     words = sum(map(len, train.texts))
     job = SHAPE | {"batch_size": args.batch_size, "epochs": args.epochs}
