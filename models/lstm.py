@@ -1,12 +1,11 @@
 """Keras's LSTM, faster on processors.
 
-TensorFlow differentiates each of the dozen small steps that Keras's loop does for a word. Here what the words give the
-gates is one product, both directions share one loop, the loop backwards has two kernels, and the gradients of the
-weights are one product for all words. Names, weights and results are Keras's own; where TensorFlow does not run on a
-processor, so is the computation.
+TensorFlow differentiates each of the dozen small steps that Keras's loop does for a word. Here the loop forwards is one
+kernel, the loop backwards has two, and the gradients of the weights are one product for all words. Names, weights and
+results are Keras's own; where TensorFlow does not run on a processor, so is the computation.
 """
 
-from functools import cache, partial
+from functools import cache
 
 import keras
 from keras import ops
@@ -55,91 +54,72 @@ def _read(cells, inputs, mask):
     inputs = tf.transpose(inputs, (1, 0, 2))
     time, batch = tf.unstack(tf.shape(inputs)[:2])
     lengths = tf.fill([batch], time) if mask is None else tf.reduce_sum(tf.cast(mask, tf.int32), axis=1)
-    # From its own end each text is read, so that padding comes last here too, and no state sees it.
-    turned = partial(tf.reverse_sequence, seq_lengths=lengths, seq_axis=0, batch_axis=1)
-    # One product of all words for both directions.
-    kernel, bias = (
-        tf.concat([_swapped(getattr(cell, name)) for cell in cells], axis=-1) for name in ("kernel", "bias")
-    )
-    first, *others = tf.split(tf.tensordot(inputs, kernel, 1) + bias, len(cells), axis=-1)
-    first, *others = _states([first, *map(turned, others)], tf.stack([_swapped(x.recurrent_kernel) for x in cells]))
-    outputs = tf.transpose(tf.concat([first, *map(turned, others)], axis=-1), (1, 0, 2))
+    states = [_states(inputs, cells[0])]
+    if len(cells) == 2:
+        # From its own end each text is read, so that padding comes last here too, and no state sees it.
+        turned = tf.reverse_sequence(inputs, lengths, seq_axis=0, batch_axis=1)
+        states.append(tf.reverse_sequence(_states(turned, cells[1]), lengths, seq_axis=0, batch_axis=1))
+    outputs = tf.transpose(tf.concat(states, axis=-1), (1, 0, 2))
     return outputs if mask is None else outputs * tf.cast(mask, outputs.dtype)[..., None]
 
 
-def _states(gates, recurrent):
-    """The states `[time, batch, units]` of each direction; the directions go through the words side by side.
-
-    Args:
-        gates: of each direction what the words give i, c, f and o, `[time, batch, 4 * units]`.
-        recurrent: what the states before give them, `[directions, units, 4 * units]`.
-    """
+def _states(inputs, cell):
+    """The states `[time, batch, units]` that a cell goes through, for inputs `[time, batch, input]`."""
     import tensorflow as tf
 
-    directions, units = recurrent.shape[:2]
-    time, batch = tf.unstack(tf.shape(gates[0])[:2])
-
-    def product(x, kernels):
-        """Of the rows of each direction with a kernel of its own."""
-        by_direction = tf.reshape(x, (directions, batch, x.shape[-1]))
-        return tf.reshape(tf.matmul(by_direction, kernels), (-1, kernels.shape[-1]))
-
     @tf.custom_gradient
-    def run(recurrent, *gates):
-        zeros = tf.zeros((directions * batch, units))
+    def run(inputs, kernel, recurrent, bias):
+        zeros, none = tf.zeros((tf.shape(inputs)[1], cell.units)), tf.zeros(cell.units)
+        peepholes = {"wci": none, "wcf": none, "wco": none, "use_peephole": False}
+        time = tf.shape(inputs)[0]
+        kept = tf.raw_ops.BlockLSTMV2(
+            seq_len_max=tf.cast(time, tf.int64),
+            x=inputs,
+            cs_prev=zeros,
+            h_prev=zeros,
+            w=tf.concat([kernel, recurrent], axis=0),
+            b=bias,
+            cell_clip=0.0,
+            **peepholes,
+        )
 
-        def step(t, state, memory, kept):
-            summed = product(state, recurrent) + tf.concat([gate[t] for gate in gates], axis=0)
-            i, c, f, o = tf.split(summed, 4, axis=-1)
-            i, c, f, o = tf.sigmoid(i), tf.tanh(c), tf.sigmoid(f), tf.sigmoid(o)
-            now = f * memory + i * c
-            squashed = tf.tanh(now)
-            state = o * squashed
-            found = (state, memory, now, i, c, f, o, squashed)
-            return t + 1, state, now, tuple(array.write(t, x) for array, x in zip(kept, found, strict=True))
-
-        kept = tuple(tf.TensorArray(tf.float32, time, False, False, element_shape=(None, units)) for _ in range(8))
-        *_, (states, *kept) = tf.while_loop(lambda t, *_: t < time, step, (0, zeros, zeros, kept))
-        states = states.stack()
-
-        def gradient(*upstream):
-            back, upstream = tf.transpose(recurrent, (0, 2, 1)), tf.concat(upstream, axis=1)
+        def gradient(upstream):
+            memory_before = tf.concat([zeros[None], kept.cs[:-1]], axis=0)
             # The kernel that goes back through a cell takes its input and weights, and looks at their shapes alone.
-            unread = {
-                "x": zeros[:, :1],
-                "h_prev": zeros,
-                "w": tf.zeros((1 + units, 4 * units)),
-                "b": tf.zeros(4 * units),
-            }
-            unread |= dict.fromkeys(("wci", "wcf", "wco"), tf.zeros(units))
+            unread = {"x": zeros[:, :1], "h_prev": zeros, "w": tf.zeros((1 + cell.units, 4 * cell.units)), "b": bias}
 
-            def step_back(t, by_state, by_memory, by_gates):
-                names = ("cs_prev", "cs", "i", "ci", "f", "o", "co")
+            in_order = _swapped(recurrent)
+
+            def back(t, by_state, by_memory, gates):
                 found = tf.raw_ops.LSTMBlockCellGrad(
-                    **{name: array.read(t) for name, array in zip(names, kept, strict=True)},
+                    cs_prev=memory_before[t],
+                    **{name: getattr(kept, name)[t] for name in ("i", "cs", "f", "o", "ci", "co")},
                     cs_grad=by_memory,
                     h_grad=upstream[t] + by_state,
-                    use_peephole=False,
                     **unread,
+                    **peepholes,
                 )
-                return t - 1, product(found.dicfo, back), found.cs_prev_grad, by_gates.write(t, found.dicfo)
+                by_state = tf.matmul(found.dicfo, in_order, transpose_b=True)
+                return t - 1, by_state, found.cs_prev_grad, gates.write(t, found.dicfo)
 
-            by_gates = tf.TensorArray(tf.float32, time, element_shape=(None, 4 * units))
-            loop = tf.while_loop(lambda t, *_: t >= 0, step_back, (time - 1, zeros, zeros, by_gates))
-            by_gates = tf.split(loop[-1].stack(), directions, axis=1)
-            before = tf.split(tf.concat([zeros[None], states[:-1]], axis=0), directions, axis=1)
-            by_recurrent = [
-                tf.matmul(tf.reshape(x, (-1, units)), tf.reshape(y, (-1, 4 * units)), transpose_a=True)
-                for x, y in zip(before, by_gates, strict=True)
-            ]
-            return tf.stack(by_recurrent), *by_gates
+            gates = tf.TensorArray(tf.float32, time, element_shape=(None, 4 * cell.units))
+            gates = tf.while_loop(lambda t, *_: t >= 0, back, (time - 1, zeros, zeros, gates))[3]
+            gates = _swapped(gates.concat())
+            states_before = tf.concat([zeros[None], kept.h[:-1]], axis=0)
+            return (
+                tf.reshape(tf.matmul(gates, kernel, transpose_b=True), tf.shape(inputs)),
+                tf.matmul(tf.reshape(inputs, (-1, kernel.shape[0])), gates, transpose_a=True),
+                tf.matmul(tf.reshape(states_before, (-1, cell.units)), gates, transpose_a=True),
+                tf.reduce_sum(gates, axis=0),
+            )
 
-        return tf.split(states, directions, axis=1), gradient
+        return kept.h, gradient
 
-    return run(recurrent, *gates)
+    # Tensors, since a custom gradient does not take variables as they are.
+    return run(inputs, *(tf.identity(weight.value) for weight in (cell.kernel, cell.recurrent_kernel, cell.bias)))
 
 
-def _swapped(weights):
-    """A cell's weights in the order i, c, f, o of the kernel that goes back, for Keras's i, f, c, o."""
-    i, f, c, o = ops.split(weights, 4, axis=-1)
+def _swapped(gates):
+    """The gates in the order i, c, f, o of the kernel that goes back, for Keras's i, f, c, o, or the reverse."""
+    i, f, c, o = ops.split(gates, 4, axis=-1)
     return ops.concatenate([i, c, f, o], axis=-1)

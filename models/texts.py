@@ -101,7 +101,7 @@ class Texts:
             The positions of the texts, int `[batch]`; what heads take; and the targets, `[batch, ...]`.
         """
         lengths = self._words.reshape(-1, len(self)).max(axis=0) if len(self) else self._words
-        noise = random.uniform(0.9, 1.1, len(lengths)) if random else 1.0
+        noise = random.uniform(0.95, 1.05, len(lengths)) if random else 1.0
         order = np.argsort(lengths * noise, kind="stable")
         chunks = [order[first : first + batch_size] for first in range(0, len(order), batch_size)]
         if random:
