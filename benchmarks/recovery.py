@@ -57,7 +57,7 @@ def main():
         if start("whole").wait():
             sys.exit("error: the run that was left alone failed")
         print(f"left alone: {time.perf_counter() - began:.0f} s")
-        kills = 0
+        kills = gone_on = 0
         while True:
             process = start("killed")
             if kills < args.kills:
@@ -68,13 +68,14 @@ def main():
                     process.wait()
                     kills += 1
                     found = sorted(path.name for path in (folder / "killed.checkpoints").glob("batch-*"))
+                    gone_on += bool(found) and found[-1] > "batch-00000000"
                     print(f"kill {kills}: {found[-1] if found else 'no checkpoint yet'}", flush=True)
                     continue
             if process.wait():
                 sys.exit("error: a start failed")
             break
-        if kills < args.kills:
-            print(f"the run ended after {kills} kills; make it longer with --epochs")
+        if kills < args.kills or not gone_on:
+            sys.exit(f"error: {kills} kills, {gone_on} after a checkpoint; expected more: see --epochs and --longest")
         same = checksum(folder / "whole") == checksum(folder / "killed")
         print(f"weights: {'the same, bit for bit' if same else 'DIFFERENT'}")
         whole, killed = losses(folder, "whole"), losses(folder, "killed")

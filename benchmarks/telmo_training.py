@@ -23,7 +23,7 @@ from embeddings.options import BiLMOptions
 from embeddings.pretraining import pretrain
 from embeddings.settings import PretrainingSettings
 from embeddings.vocabulary import Vocabulary
-from embeddings.windows import windows
+from embeddings.windows import Windows
 
 
 def sentences(pattern: str) -> Iterator[list[str]]:
@@ -47,7 +47,7 @@ def perplexities(model: LanguageModel, vocabulary: Vocabulary, text: Iterator[li
     given = vocabulary.numbers([SENTENCE_BEGIN, SENTENCE_END])
     model.reset_state()
     losses: list[list[np.ndarray]] = [[], []]
-    for window in windows(text, vocabulary, model.batch_size, steps, model.bilm.spelling):
+    for window in Windows(text, vocabulary, model.batch_size, steps, model.bilm.spelling):
         found = model.predict_on_batch(window)
         for k, direction in enumerate(("forward", "backward")):
             losses[k].append(found[k][window[f"{direction}_next"] != given[k]])
@@ -115,7 +115,7 @@ def main(path: Path) -> None:
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     shape = job["batch_size"], job["steps"]
     spelling = model.bilm.spelling
-    some = islice(windows(sentences(job["shards"]), vocabulary, *shape, spelling), 10)
+    some = islice(Windows(sentences(job["shards"]), vocabulary, *shape, spelling), 10)
     needed = [arithmetic(options, shape, job["samples"], spelling.lengths(window["words"])) for window in some]
     answer = {
         "seconds": seconds,

@@ -1,9 +1,11 @@
 """Files and folders that are there whole or not at all, whether the process is killed or the power is lost."""
 
 import os
+import re
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from glob import escape
 from pathlib import Path
 from uuid import uuid4
 
@@ -19,6 +21,7 @@ def atomic_file(path: Path) -> Iterator[Path]:
         OutputError: the place cannot be written.
     """
     check_file(path)
+    _clear_rests(path)
     temporary = _beside(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -46,7 +49,8 @@ def atomic_folder(path: Path, files: Sequence[str]) -> Iterator[Path]:
     """
     check_folder(path, files)
     path = path.absolute()
-    temporary, replaced = _beside(path), _beside(path)
+    _clear_rests(path)
+    temporary, replaced = _beside(path), _replaced(path)
     try:
         temporary.mkdir(parents=True)
         yield temporary
@@ -122,7 +126,40 @@ def _flush(path: Path) -> None:
 
 
 def _beside(path: Path) -> Path:
-    return path.with_name(f".{path.name}.{uuid4().hex[:8]}")
+    return path.with_name(f".{path.name}.{os.getpid()}-{uuid4().hex[:8]}")
+
+
+def _replaced(path: Path) -> Path:
+    """Where an earlier folder stands while the new one takes its name."""
+    return path.with_name(f".{path.name}.replaced")
+
+
+def _clear_rests(path: Path) -> None:
+    """Put back what a writer that was killed had moved out of the way, and remove what it had not finished."""
+    if _replaced(path).exists():
+        if path.exists():
+            shutil.rmtree(_replaced(path), ignore_errors=True)
+        else:
+            _replaced(path).rename(path)
+    if os.name == "nt":
+        return  # There is no asking whether a process runs.
+    for rest in path.parent.glob(f".{escape(path.name)}.*-*"):
+        writer = re.fullmatch(r"(\d+)-[0-9a-f]{8}", rest.name.removeprefix(f".{path.name}."))
+        if writer and not _runs(int(writer[1])):
+            if rest.is_dir():
+                shutil.rmtree(rest, ignore_errors=True)
+            else:
+                rest.unlink(missing_ok=True)
+
+
+def _runs(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True
 
 
 def _cannot_be_written(path: Path, error: OSError) -> OutputError:

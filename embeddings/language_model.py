@@ -66,7 +66,9 @@ class LanguageModel(keras.Model):
             ]
             for direction in DIRECTIONS[: options.directions]
         ]
-        self.dropout = keras.layers.Dropout(dropout)
+        self.dropout = dropout
+        # Without dropout, too, so that a checkpoint fits a training that goes on with another share.
+        self.seed_generator = keras.random.SeedGenerator()
         self.built = True
 
     def write(self, folder: Path, vocabulary: Vocabulary) -> None:
@@ -112,6 +114,9 @@ class LanguageModel(keras.Model):
             for variable, value in zip(self._carried_variables(), kept, strict=True):
                 variable.assign(value)
 
+    def _dropped(self, x, training: bool):
+        return keras.random.dropout(x, self.dropout, seed=self.seed_generator) if training and self.dropout else x
+
     def _carried_variables(self):
         return [variable for direction in self.carried for layer in direction for variable in layer]
 
@@ -119,11 +124,11 @@ class LanguageModel(keras.Model):
         words, mask = self.bilm.token_encoder(inputs["words"], training=training), inputs.get("mask")
         tops, targets, states = [], [], []
         for direction, stack, state in zip(DIRECTIONS, self.bilm.stacks, self.carried, strict=False):
-            vectors = self.dropout(ops.take(words, inputs[direction], axis=0), training=training)
+            vectors = self._dropped(ops.take(words, inputs[direction], axis=0), training)
             begin = None if mask is not None else [[ops.stop_gradient(x) for x in layer] for layer in state]
             outputs, last_state = stack(vectors, mask=mask, state=begin)
             states += [x for layer in last_state for x in layer]
-            hidden = self.dropout(outputs[-1], training=training)
+            hidden = self._dropped(outputs[-1], training)
             tops.append(ops.reshape(hidden, (-1, self.bilm.options.projection)))
             targets.append(ops.reshape(inputs[f"{direction}_next"], (-1,)))
         # Both directions at once, so that a sample of the vocabulary serves both.

@@ -25,7 +25,7 @@ from embeddings.vocabulary import COUNTS, parse_counts, split_lines
 from embeddings.weights import Arrays, check_array, check_size, checked, extra_shapes, weight_shapes
 
 OPTIONS, WEIGHTS, VOCABULARY, DICTIONARIES = "options.json", "weights.hdf5", "vocabulary.txt", "dictionaries.json"
-FILES = (OPTIONS, WEIGHTS, VOCABULARY, DICTIONARIES, "vocabulary.counts.txt")
+FILES = (OPTIONS, WEIGHTS, VOCABULARY, DICTIONARIES, VOCABULARY.removesuffix(".txt") + COUNTS)
 HDF5 = b"\x89HDF\r\n\x1a\n"
 _VOCABULARY = re.compile(r"vocab[\w-]*\.txt(\.gz)?")
 
@@ -106,7 +106,7 @@ class PublishedBiLM(StoredBiLM):
     @cached_property
     def vocabulary(self) -> tuple[str, ...]:
         name = self._vocabulary
-        return tuple(line.strip() for line in split_lines(self.tree.text(name))) if name else ()
+        return tuple(line.strip(" \t\r") for line in split_lines(self.tree.text(name))) if name else ()
 
     @cached_property
     def counts(self) -> np.ndarray | None:

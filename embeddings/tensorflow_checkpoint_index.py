@@ -16,6 +16,7 @@ import numpy as np
 FOOTER = 48
 MAGIC = bytes.fromhex("57fb808b247547db")
 """The last bytes of a whole index."""
+MOST_READ = 100
 
 
 @dataclass(frozen=True)
@@ -84,8 +85,14 @@ def _entries(data: bytes) -> Iterator[tuple[bytes, bytes]]:
     footer = data[-FOOTER:]
     _, place = _handle(footer, 0)
     (offset, size), _ = _handle(footer, place)
-    for _, value in _block(data, offset, size):
-        yield from _block(data, *_handle(value, 0)[0])
+    read = 0
+    for _, named in _block(data, offset, size):
+        for key, value in _block(data, *_handle(named, 0)[0]):
+            # A key tells how much it shares with the one before, and a block can be named again and again.
+            read += len(key) + len(value)
+            if read > MOST_READ * len(data):
+                raise ValueError(f"its keys and values are more than {MOST_READ} times as long as the index itself")
+            yield key, value
 
 
 def _handle(data: bytes, place: int) -> tuple[tuple[int, int], int]:

@@ -76,6 +76,7 @@ def clear_rests(folder: Path) -> None:
 
 def checkpoints_of(output: Path) -> Path:
     """The folder with the checkpoints of a training that writes to `output`."""
+    output = output if output.name else output.absolute()
     return output.with_name(f"{output.name}.checkpoints")
 
 

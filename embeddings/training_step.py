@@ -45,11 +45,15 @@ def training_step(model: LanguageModel, optimizer: Any) -> Callable[[Window], fl
 
 
 def window_losses(model: LanguageModel) -> Callable[[Window], np.ndarray]:
-    """What gives the negative log-likelihoods of a window's words, in nats, `[directions, batch, time]`."""
+    """What gives the negative log-likelihoods of a window's words, in nats, `[directions, batch, time]`.
+
+    The model keeps its graph, which takes longer to build than a short text to measure.
+    """
     if keras.backend.backend() != "tensorflow":
         return lambda window: model.predict_on_batch(shared_out(of_few_shapes(window, model.bilm.spelling.width)))
-    losses, spelling = compiled(model), model.bilm.spelling
-    return lambda window: ops.convert_to_numpy(losses(in_groups(window, spelling)))
+    if not hasattr(model, "traced"):
+        model.traced = compiled(model)
+    return lambda window: ops.convert_to_numpy(model.traced(in_groups(window, model.bilm.spelling)))
 
 
 def in_groups(window: Window, spelling: Spelling, count: int = 4) -> dict[str, Any]:

@@ -43,11 +43,11 @@ class Vocabulary:
         """Count the words of sentences and keep the `size` most frequent that occur `min_count` times; ties go by the
         alphabet.
 
-        The memory is bounded, at about 100 bytes for each of `most_counted` words: where there are more distinct ones,
-        the rarest are forgotten, those that occurred once at first, then those that occurred twice, and so on until
-        half of the room is free again (as word2vec reduces its vocabulary; Manku and Motwani 2002 give the bound). Each
-        count is then too low by no more than the highest count that was forgotten, and no word is lost that
-        occurs more often than that.
+        The memory is bounded, at about 150 bytes for each of `most_counted` words: where there are more distinct ones,
+        the rarest are forgotten until half of the room is free again. What a word may have lost so far is kept beside
+        its count (Manku and Motwani 2002, "Approximate frequency counts over data streams", section 4.2), so that each
+        count is too low by less than 2 n / `most_counted`, where n is the length of the text, and no word is lost
+        that occurs more often than that.
 
         Args:
             sentences: lists of words.
@@ -56,23 +56,28 @@ class Vocabulary:
             most_counted: distinct words held while counting.
         """
         counts: Counter[str] = Counter()
+        lost: dict[str, int] = {}
         read = words = forgotten = 0
         for sentence in sentences:
             counts.update(sentence)
             read += 1
             words += len(sentence)
             if len(counts) > most_counted:
+                # Words that came since the last time may have been forgotten until then.
+                lost = {word: lost.get(word, forgotten) for word in counts}
                 while len(counts) > most_counted / 2:
                     forgotten += 1
-                    counts = Counter({word: count for word, count in counts.items() if count > forgotten})
-        for word in FRAMES:
-            words -= counts.pop(word, 0)
+                    counts = Counter({word: count for word, count in counts.items() if count + lost[word] > forgotten})
+                lost = {word: lost[word] for word in counts}
+        # Words of the text that are written as the special ones are taken for them.
+        begins, ends, _ = (counts.pop(word, 0) for word in FRAMES)
         ranked = sorted(
             ((word, n) for word, n in counts.items() if n >= min_count), key=lambda item: (-item[1], item[0])
         )
         kept = ranked[: max(0, size - len(FRAMES))]
         known = [count for _, count in kept]
-        return cls(FRAMES + [word for word, _ in kept], [read, read, words - sum(known), *known])
+        special = [read + begins, read + ends, words - begins - ends - sum(known)]
+        return cls(FRAMES + [word for word, _ in kept], special + known)
 
     @classmethod
     def count(cls, words: Sequence[str], sentences: Iterable[Sequence[str]]) -> "Vocabulary":

@@ -130,17 +130,6 @@ class Windows(Iterator[dict[str, np.ndarray]]):
         self._streams = [np.stack([self._table.rows(part) for part in stream]) for stream in streams]
 
 
-def windows(
-    sentences: Iterable[Sequence[str]],
-    vocabulary: Vocabulary,
-    batch_size: int,
-    steps: int,
-    spelling: Spelling,
-) -> Windows:
-    """`Windows`, for those who only read on."""
-    return Windows(sentences, vocabulary, batch_size, steps, spelling)
-
-
 def _by_appearance(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Distinct numbers in the order in which they first appear, and an int32 array of the shape of `rows` that says
     where each stands among them. Sorted, they would depend on what was read before."""

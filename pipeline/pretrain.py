@@ -1,6 +1,5 @@
 """The stage `pretrain`: text to a biLM, in a run that can be killed at any moment and goes on where it was."""
 
-import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +13,7 @@ from embeddings.language_model import DIRECTIONS, LanguageModel
 from embeddings.new_model import new_model
 from embeddings.perplexity import perplexity
 from embeddings.pretraining import Meter, Pretraining, Progress, Step
-from embeddings.published import FILES, VOCABULARY
+from embeddings.published import FILES, OPTIONS, VOCABULARY
 from embeddings.source import find_source
 from embeddings.spelling import Bytes
 from embeddings.stored import StoredBiLM
@@ -28,7 +27,7 @@ from embeddings.training_checkpoint import (
     save_checkpoint,
 )
 from embeddings.vocabulary import FRAMES, Vocabulary
-from embeddings.windows import windows
+from embeddings.windows import Windows
 from pipeline.checksums import checksum_of_files
 from pipeline.config import PretrainConfig, flat
 from pipeline.corpora import Corpus
@@ -36,6 +35,7 @@ from pipeline.tracking import Run, start_run
 
 CHANGEABLE = (
     "output",
+    "train",
     "validation",
     "epochs",
     "tracking.",
@@ -48,7 +48,8 @@ CHANGEABLE = (
     "training.validate_every",
     "training.patience",
 )
-"""What a config may change before a training goes on; all other keys decide what the checkpoint's arrays mean."""
+"""What a config may change before a training goes on; all other keys decide what the checkpoint's arrays mean. That the
+training text is the same, wherever it lies, the corpus sees for itself."""
 
 REPORT_EVERY = 10
 SHORT = "expected more text, or a smaller training.batch_size or training.steps"
@@ -130,7 +131,7 @@ def _pretrain(
             model.write(temporary, vocabulary)
         scores = _scores(config, model, vocabulary)
         run.metrics(scores, step=training.batch)
-        run.artifact(config.output / "options.json", "bilm")
+        run.artifact(config.output / OPTIONS, "bilm")
     remove_checkpoint(folder)
     return scores | {"words": words, "batches": training.batch}
 
@@ -227,7 +228,7 @@ class _Job:
         kept = {f"best-{best['batch']:08}" for best in told if best}
         for outdone in folder.glob("best-*"):
             if outdone.name not in kept:
-                shutil.rmtree(outdone)
+                remove_checkpoint(outdone)
 
     def _last_good(self, folder: Path) -> Path:
         """The newest checkpoint, but for one of the batch just before the failure, whose update may be its cause."""
@@ -266,7 +267,7 @@ def _check_held_out(config: PretrainConfig) -> None:
     text, (rows, steps) = _corpus(config, config.validation), (config.training.batch_size, config.training.steps)
     if config.training.backpropagation == "sentence":
         rows, steps = 1, 1
-    if next(windows(text, Vocabulary(FRAMES), rows, steps, Bytes(3, 1)), None) is None:
+    if next(Windows(text, Vocabulary(FRAMES), rows, steps, Bytes(3, 1)), None) is None:
         raise InputError(
             f"{text.shards[0]}: the validation text does not fill a batch of {rows} x {steps} words; {SHORT}"
         )

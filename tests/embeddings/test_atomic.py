@@ -1,6 +1,8 @@
 """Outputs are on the disk before they have their names."""
 
 import os
+import subprocess
+import sys
 
 import pytest
 
@@ -62,3 +64,24 @@ def test_nothing_takes_the_name_if_the_disk_fails(here, monkeypatch):
         temporary.write_text("whole")
     assert [path.name for path in here.iterdir()] == ["result"]
     assert (here / "result").read_text() == "earlier"
+
+
+def test_rests_of_writers_that_were_killed_are_removed_and_those_of_others_stay(here):
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    rests = [here / f".result.{process}-0123abcd" for process in (dead.pid, os.getpid())]
+    for rest in rests:
+        rest.mkdir()
+    with atomic_folder(here / "result", ("a",)) as temporary:
+        (temporary / "a").touch()
+    assert [rest.exists() for rest in rests] == [False, True]
+
+
+def test_what_stood_there_is_put_back_after_a_kill_between_the_renamings(here):
+    """The next writer does it, though it fails itself."""
+    (here / ".result.replaced").mkdir()
+    (here / ".result.replaced" / "a").write_text("earlier")
+    with pytest.raises(KeyError), atomic_folder(here / "result", ("a",)):
+        raise KeyError
+    assert (here / "result" / "a").read_text() == "earlier"
+    assert os.listdir() == ["result"]

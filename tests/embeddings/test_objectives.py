@@ -17,7 +17,7 @@ from embeddings.softmax import Softmax, softmax_loss, softmax_loss_by_block
 from embeddings.spelling import Bytes
 from embeddings.training_step import training_step, window_losses
 from embeddings.vocabulary import Vocabulary
-from embeddings.windows import windows
+from embeddings.windows import Windows
 
 V, P, N = 30, 5, 40
 
@@ -253,7 +253,7 @@ def test_a_language_model_learns_with_each(objective, tiny_options):
     keras.utils.set_random_seed(1)
     model = LanguageModel(BiLM(options), kind(len(VOCABULARY), 8, **arguments), 4, dropout=0.0)
     step, losses_of = training_step(model, keras.optimizers.Adam(2e-2)), window_losses(model)
-    batches = windows(itertools.cycle(SENTENCES), VOCABULARY, 4, 5, Bytes(50, 3))
+    batches = Windows(itertools.cycle(SENTENCES), VOCABULARY, 4, 5, Bytes(50, 3))
     for batch in itertools.islice(batches, 300):
         step(batch)
     losses = [losses_of(batch).mean() for batch in itertools.islice(batches, 10)]

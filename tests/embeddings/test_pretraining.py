@@ -12,7 +12,7 @@ from embeddings.pretraining import pretrain
 from embeddings.settings import PretrainingSettings
 from embeddings.spelling import Bytes
 from embeddings.vocabulary import Vocabulary
-from embeddings.windows import windows
+from embeddings.windows import Windows
 
 # A language in which each word tells the next one.
 SENTENCES = [[f"w{(k + j) % 6}" for j in range(8)] for k in range(6)] * 40
@@ -52,7 +52,7 @@ def test_a_batch_may_have_one_row(tiny_options):
     settings = dataclasses.replace(SETTINGS, batch_size=1, objective="full")
     _, losses = train(tiny_options, 2, settings)
     model = new_model(tiny_options, VOCABULARY, settings)
-    (first,) = itertools.islice(windows(SENTENCES, VOCABULARY, 1, 5, Bytes(50, 3)), 1)
+    (first,) = itertools.islice(Windows(SENTENCES, VOCABULARY, 1, 5, Bytes(50, 3)), 1)
     assert losses[0] == pytest.approx(float(np.mean(model(first))), rel=1e-5)
 
 
@@ -62,7 +62,7 @@ def test_the_seed_decides(tiny_options):
 
 def test_the_state_is_carried_from_window_to_window(model):
     """Losses in windows of 5 are those of one window over the whole stream."""
-    whole = next(windows(SENTENCES, VOCABULARY, 4, 40, Bytes(50, 3)))
+    whole = next(Windows(SENTENCES, VOCABULARY, 4, 40, Bytes(50, 3)))
     model.reset_state()
     forward, backward = model.predict_on_batch(whole)
     model.reset_state()
@@ -80,7 +80,7 @@ def test_the_state_is_carried_from_window_to_window(model):
 def test_perplexity_is_the_exponential_of_the_mean_loss_and_leaves_the_state_alone(model):
     carried = [variable.numpy() for variable in model._carried_variables()]
     model.reset_state()
-    losses = [model.predict_on_batch(x) for x in windows(SENTENCES, VOCABULARY, 4, 5, Bytes(50, 3))]
+    losses = [model.predict_on_batch(x) for x in Windows(SENTENCES, VOCABULARY, 4, 5, Bytes(50, 3))]
     expected = np.exp(np.mean(losses, axis=(0, 2, 3)))
     for variable, value in zip(model._carried_variables(), carried, strict=True):
         variable.assign(value)

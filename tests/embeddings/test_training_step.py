@@ -7,7 +7,7 @@ from embeddings.options import BiLMOptions
 from embeddings.settings import PretrainingSettings
 from embeddings.training_step import in_groups, of_few_shapes
 from embeddings.vocabulary import Vocabulary
-from embeddings.windows import windows
+from embeddings.windows import Windows
 
 LONGEST = "w" * 12
 SENTENCES = [["w1", "w2", "w3"], [LONGEST[:5], "w1"], ["w2", LONGEST], ["w4"]] * 9
@@ -24,7 +24,7 @@ WORDS = BiLMOptions(projection=4, cells=6, layers=1, inputs="words", words=3, wo
 def test_more_padding_does_not_change_the_losses(options):
     model = new_model(options, VOCABULARY, PretrainingSettings(batch_size=2, steps=3))
     shapes, padded = set(), set()
-    for window in windows(SENTENCES, VOCABULARY, 2, 3, model.bilm.spelling):
+    for window in Windows(SENTENCES, VOCABULARY, 2, 3, model.bilm.spelling):
         more = of_few_shapes(window, model.bilm.spelling.width)
         shapes.add(window["words"].shape)
         padded.add(more["words"].shape)
@@ -38,7 +38,7 @@ def test_more_padding_does_not_change_the_losses(options):
 
 def test_words_in_groups_of_like_length_have_the_same_losses_and_less_padding():
     model = new_model(CHARACTERS, VOCABULARY, PretrainingSettings(batch_size=2, steps=3))
-    for window in windows(SENTENCES, VOCABULARY, 2, 3, model.bilm.spelling):
+    for window in Windows(SENTENCES, VOCABULARY, 2, 3, model.bilm.spelling):
         grouped = in_groups(window, model.bilm.spelling)
         assert sum(group.size for group in grouped["words"]) <= window["words"].size
         assert sum(map(len, grouped["words"])) == len(window["words"])
@@ -47,12 +47,12 @@ def test_words_in_groups_of_like_length_have_the_same_losses_and_less_padding():
             for form in (window, grouped):
                 model.reset_state()
                 keras.utils.set_random_seed(1)
-                model.dropout.seed_generator.state.assign([1, 2])
+                model.seed_generator.state.assign([1, 2])
                 losses.append(np.array(model(form, training=training)))
             np.testing.assert_allclose(*losses, atol=1e-6)
 
 
 def test_words_by_their_number_need_no_groups():
     model = new_model(WORDS, VOCABULARY, PretrainingSettings(batch_size=2, steps=3))
-    window = next(windows(SENTENCES, VOCABULARY, 2, 3, model.bilm.spelling))
+    window = next(Windows(SENTENCES, VOCABULARY, 2, 3, model.bilm.spelling))
     assert in_groups(window, model.bilm.spelling) is window

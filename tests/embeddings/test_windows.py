@@ -7,7 +7,7 @@ import pytest
 from embeddings.characters import characters_of_words
 from embeddings.spelling import Bytes
 from embeddings.vocabulary import Vocabulary
-from embeddings.windows import Windows, windows
+from embeddings.windows import Windows
 
 SENTENCES = [[f"w{k}{j}" for j in range(1 + (3 * k) % 7)] for k in range(40)]
 VOCABULARY = Vocabulary.build(SENTENCES[:30], size=60)
@@ -21,7 +21,7 @@ def streams(batch_size, steps):
         for row in characters_of_words([word]).tolist()
     }
     rows = [{name: [] for name in ("forward", "backward", "forward_next", "backward_next")} for _ in range(batch_size)]
-    for window in windows(SENTENCES, VOCABULARY, batch_size, steps, Bytes(50, 3)):
+    for window in Windows(SENTENCES, VOCABULARY, batch_size, steps, Bytes(50, 3)):
         full = np.pad(window["words"], ((0, 0), (0, 50 - window["words"].shape[1])), constant_values=261)
         words = [spelled[tuple(row)] for row in full.tolist()]
         for k, row in enumerate(rows):
@@ -60,7 +60,7 @@ def test_a_full_table_of_words_does_not_change_the_windows(monkeypatch):
 
 
 def test_the_characters_are_trimmed():
-    window = next(windows(SENTENCES, VOCABULARY, 2, 5, Bytes(50, 3)))
+    window = next(Windows(SENTENCES, VOCABULARY, 2, 5, Bytes(50, 3)))
     np.testing.assert_array_equal(window["words"], Bytes(50, 3).trim(window["words"]))
     assert window["words"].shape[1] < 15
 
@@ -70,7 +70,7 @@ def test_reading_resumes_to_the_same_batches(monkeypatch):
     for full in (False, True):
         monkeypatch.setattr("embeddings.word_table.WordTable.full", full)
         supply = iter(SENTENCES)
-        expected = list(windows(SENTENCES, VOCABULARY, 3, 4, Bytes(50, 3)))
+        expected = list(Windows(SENTENCES, VOCABULARY, 3, 4, Bytes(50, 3)))
         whole = Windows(supply, VOCABULARY, 3, 4, Bytes(50, 3))
         for k in range(len(expected) + 1):
             state, rest = json.loads(json.dumps(whole.state())), list(supply)
@@ -86,8 +86,8 @@ def test_reading_resumes_to_the_same_batches(monkeypatch):
 
 
 def test_a_state_that_does_not_fit_is_refused():
-    state = windows(SENTENCES, VOCABULARY, 3, 4, Bytes(50, 3)).state()
+    state = Windows(SENTENCES, VOCABULARY, 3, 4, Bytes(50, 3)).state()
     with pytest.raises(ValueError, match="one of 3 streams; expected 2"):
-        windows(SENTENCES, VOCABULARY, 2, 4, Bytes(50, 3)).restore(state)
+        Windows(SENTENCES, VOCABULARY, 2, 4, Bytes(50, 3)).restore(state)
     with pytest.raises(ValueError, match="cannot be resumed"):
-        windows(SENTENCES, VOCABULARY, 3, 4, Bytes(50, 3)).restore(state | {"sentences": {"epoch": 0}})
+        Windows(SENTENCES, VOCABULARY, 3, 4, Bytes(50, 3)).restore(state | {"sentences": {"epoch": 0}})

@@ -21,7 +21,7 @@ from embeddings.spelling import Bytes
 from embeddings.stored_softmax import softmax_of
 from embeddings.training_checkpoint import checkpoints_in, checkpoints_of, read_position
 from embeddings.vocabulary import Vocabulary
-from embeddings.windows import windows
+from embeddings.windows import Windows
 from embeddings.word_predictor import FORWARD, WordPredictor
 from pipeline.config import PretrainConfig, read_config
 from pipeline.fill import fill_stage
@@ -213,6 +213,14 @@ def test_a_run_goes_on_with_another_validation_text_and_options_that_its_biLM_ha
     assert scores["forward_perplexity"] == pytest.approx(measured[max(measured)])
 
 
+def test_a_run_goes_on_without_dropout_and_with_its_text_in_another_folder(killed):
+    (killed / "moved").mkdir()
+    for path in killed.glob("train-*.txt"):
+        path.rename(killed / "moved" / path.name)
+    scores = pretrain_stage(config_of(killed, train="moved/train-*.txt", training={"dropout": 0.0}))
+    assert scores["forward_perplexity"] < 30
+
+
 def test_rare_words_are_left_out(work):
     (work / "train-1.txt").write_text("once\n" + "often enough\n" * 200)
     pretrain_stage(config_of(work, train="train-1.txt", min_count=2))
@@ -250,7 +258,7 @@ def test_the_perplexity_of_an_adaptive_softmax_is_that_of_its_equation(adaptive)
     words, arrays = find_source(folder).vocabulary, weights_of(folder)
     options = json.loads((folder / "options.json").read_text())
     sentences = [line.split() for line in (folder.parent / "validation.txt").read_text().splitlines()]
-    batches = windows(sentences, Vocabulary(words), 4, 5, Bytes(50, 3))
+    batches = Windows(sentences, Vocabulary(words), 4, 5, Bytes(50, 3))
     losses = []
     for row in np.concatenate([batch["forward_next"] for batch in batches], axis=1):
         text = [words[number] for number in row[:-1]]
