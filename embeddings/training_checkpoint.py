@@ -9,17 +9,19 @@ Arrays have no backend: what was begun on one goes on with another.
 """
 
 import json
+import os
 import re
 import shutil
 import zipfile
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from embeddings.atomic import atomic_folder
-from embeddings.errors import SourceError
+from embeddings.errors import OutputError, SourceError
 from embeddings.published import FILES
 
 POSITION, VARIABLES = "position.json", "variables.npz"
@@ -66,6 +68,36 @@ def remove_checkpoint(checkpoint: Path) -> None:
     shutil.rmtree(hidden, ignore_errors=True)
     checkpoint.rename(hidden)
     shutil.rmtree(hidden, ignore_errors=True)
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Hold a folder of checkpoints for this process, until the block ends or the process is killed.
+
+    Raises:
+        OutputError: another process holds it, or the place cannot be written.
+    """
+    if os.name == "nt":
+        # It has no such locks, and removes no folder with a file that is open.
+        yield
+        return
+    import fcntl
+
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        file = (folder / "lock").open("w")
+    except OSError as error:
+        raise OutputError(f"{folder}: cannot be written ({error.strerror})") from None
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise OutputError(f"{folder}: another training writes here; expected another output, or its end") from None
+        try:
+            yield
+        finally:
+            if folder.exists() and not checkpoints_in(folder):
+                remove_checkpoint(folder)
 
 
 def clear_rests(folder: Path) -> None:

@@ -79,6 +79,7 @@ def lines_of(found: dict[str, Any]) -> list[str]:
     shown = sorted({1, lags // 10, lags // 4, lags // 2, lags} - {0})
     width = max(len(name) for _, rows in tables for name, _ in rows)
     lines = ["norm of the derivative of a state by the same state so many words earlier; 1 is constant error"]
+    lines.append(f"(later: its course from {lags // 2} words on)")
     for title, rows in tables:
         lines.append(f"{title:{width}}  part    {''.join(f'{lag:>10}' for lag in shown)}  later")
         for name, row in rows:

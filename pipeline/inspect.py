@@ -54,12 +54,12 @@ def _text_embedding(stored: StoredTextEmbedding) -> dict[str, Any]:
 
 def _bilm(stored: StoredBiLM) -> dict[str, Any]:
     options, arrays = stored.options, stored.arrays()
-    words = stored.vocabulary
+    words, ways = stored.vocabulary, "in each direction" if stored.options.bidirectional else "forward"
     return {
         "form": stored.form,
         **_files(stored.tree, stored.files),
         "reads": _reads(stored),
-        "layers": f"{options.layers} in each direction, {options.cells:,} cells"
+        "layers": f"{options.layers} {ways}, {options.cells:,} cells"
         + (f" projected to {options.projection:,}" if options.projects_state else ""),
         "vectors": f"{options.layers + 1} layers of {options.dim:,} numbers a word",
         "parameters": parameters(options),

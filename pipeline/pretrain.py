@@ -18,6 +18,7 @@ from embeddings.source import find_source
 from embeddings.spelling import Bytes
 from embeddings.stored import StoredBiLM
 from embeddings.training_checkpoint import (
+    alone,
     checkpoints_in,
     checkpoints_of,
     clear_rests,
@@ -82,7 +83,7 @@ def pretrain_stage(
         OutputError: the folder or the tracking store cannot be written.
     """
     check_folder(config.output, FILES)
-    with data_parallel(config.training.batch_size):
+    with alone(checkpoints_of(config.output)), data_parallel(config.training.batch_size):
         return _pretrain(config, report, tell)
 
 
@@ -91,8 +92,9 @@ def _pretrain(
 ) -> dict[str, float]:
     folder = checkpoints_of(config.output)
     settings = config.training
-    newest = next(reversed(checkpoints_in(folder)), None)
-    position = read_position(newest) if newest else {}
+    checkpoints = checkpoints_in(folder)
+    newest = checkpoints[-1] if checkpoints else None
+    position = _newest(checkpoints, read_position) if checkpoints else {}
     best = None
     if newest:
         clear_rests(folder)
@@ -116,9 +118,17 @@ def _pretrain(
         model, lacks = new_model(config.bilm, vocabulary, settings), None
     training = Pretraining(model, vocabulary, text, batches, settings)
     if newest:
-        model.load(newest)
-        load_variables(newest, training.variables)
+        if position["batch"] > batches:
+            raise ConfigError(
+                f"{newest}: {position['batch']} batches are done, and {config.epochs:g} epochs are {batches}; "
+                "expected more epochs"
+            )
+        _newest(checkpoints, model.load)
+        _newest(checkpoints, lambda path: load_variables(path, training.variables))
         training.go_to(position["batch"], position["place"])
+        tell(f"{newest}: goes on from there, {position['batch']} of {batches} batches are done")
+    elif (config.output / OPTIONS).exists():
+        tell(f"{config.output}: holds a biLM; this training will take its place")
     with start_run(config.tracking, f"pretrain {config.output.name}", config, position.get("run_id")) as run:
         for context, shards in (("train", text.shards), ("validation", _corpus(config, config.validation).shards)):
             run.data_set(str(shards[0].parent if len(shards) > 1 else shards[0]), checksum_of_files(shards), context)
@@ -126,7 +136,7 @@ def _pretrain(
             found = f"{config.source}: {lacks}, so that a new softmax is trained, from random weights"
             run.note("softmax", found)
             tell(found)
-        _Job(config, vocabulary, training, run, report, best).train(go_on=bool(newest))
+        _Job(config, vocabulary, training, run, report, tell, best).train(go_on=bool(newest))
         with atomic_folder(config.output, FILES) as temporary:
             model.write(temporary, vocabulary)
         scores = _scores(config, model, vocabulary)
@@ -149,6 +159,7 @@ class _Job:
     training: Pretraining
     run: Run
     report: Callable[[Progress], None]
+    tell: Callable[[str], None]
     best: dict[str, float] | None
 
     def train(self, go_on: bool) -> None:
@@ -202,8 +213,13 @@ class _Job:
                 self.training.model.write(folder, self.vocabulary)
         else:
             self.best["since"] += 1
+        lowest = "the lowest so far" if not self.best["since"] else f"the lowest was that of batch {self.best['batch']}"
+        self.tell(f"batch {step.batch}: perplexity {perplexity:.1f}, {lowest}")
         patience = self.config.training.patience
-        return patience is not None and self.best["since"] >= patience
+        over = patience is not None and self.best["since"] >= patience
+        if over:
+            self.tell(f"ends early, for {patience} measurements gave no lower one; the weights of that batch are kept")
+        return over
 
     def _save(self, place: dict[str, Any]) -> None:
         position = {"batch": self.training.batch, "place": place, "best": self.best, "run_id": self.run.run_id}
@@ -246,6 +262,17 @@ def by_layer(norms: dict[str, float]) -> dict[str, float]:
         layer = path.rpartition("/")[0].removesuffix("/loop/cell")
         squares[layer] = squares.get(layer, 0.0) + norm**2
     return {layer: square**0.5 for layer, square in squares.items()}
+
+
+def _newest(checkpoints: list[Path], read: Callable[[Path], Any]) -> Any:
+    """What `read` makes of the newest of the checkpoints; where it cannot, the error names the one before."""
+    *older, newest = checkpoints
+    try:
+        return read(newest)
+    except SourceError as error:
+        if not older:
+            raise
+        raise SourceError(f"{error}; remove {newest.name} to go on from {older[-1].name}") from None
 
 
 def _corpus(config: PretrainConfig, names: str | tuple[str, ...], epochs: int | None = 1) -> Corpus:

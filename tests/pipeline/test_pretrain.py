@@ -13,7 +13,7 @@ from reference.numpy_softmax import adaptive_log_probability
 
 from embeddings.adaptation import continued
 from embeddings.adaptive_softmax import AdaptiveSoftmax
-from embeddings.errors import ConfigError, InputError, SourceError, TrainingError
+from embeddings.errors import ConfigError, InputError, OutputError, SourceError, TrainingError
 from embeddings.samplers import Sampler
 from embeddings.settings import PretrainingSettings
 from embeddings.source import find_source, load_bilm
@@ -219,6 +219,45 @@ def test_a_run_goes_on_without_dropout_and_with_its_text_in_another_folder(kille
         path.rename(killed / "moved" / path.name)
     scores = pretrain_stage(config_of(killed, train="moved/train-*.txt", training={"dropout": 0.0}))
     assert scores["forward_perplexity"] < 30
+
+
+def test_it_is_told_what_a_run_goes_on_from_and_which_weights_are_kept(killed):
+    told = []
+    how = {"validate_every": 10, "patience": 1, "learning_rate": 0.5, "schedule": "constant", "warm_up": 0}
+    pretrain_stage(config_of(killed, training=how, epochs=20), tell=told.append)
+    first, *measured, last = told
+    assert first.startswith("bilm.checkpoints/batch-00000000: goes on from there, 0 of ")
+    assert measured[0].startswith("batch 10: perplexity ") and measured[0].endswith(", the lowest so far")
+    assert ", the lowest was that of batch " in measured[-1]
+    assert last.startswith("ends early, for 1 measurements gave no lower one")
+
+
+def test_another_training_to_the_same_output_is_refused_while_one_runs(work):
+    def start_another(progress):
+        with pytest.raises(OutputError, match=r"bilm\.checkpoints: another training writes here"):
+            pretrain_stage(config_of(work))
+        raise Killed
+
+    with pytest.raises(Killed):
+        pretrain_stage(config_of(work), start_another)
+
+
+def test_fewer_epochs_than_are_done_are_refused_and_nothing_is_lost(work):
+    reports = iter([None, None, None])
+
+    def kill_at_last(progress):
+        if next(reports, "last") == "last":
+            raise Killed
+
+    with pytest.raises(Killed):
+        pretrain_stage(config_of(work), kill_at_last)
+    newest = checkpoints_in(checkpoints_of(work / "bilm"))[-1]
+    with pytest.raises(ConfigError, match=r"batches are done, and 0\.1 epochs are \d+; expected more epochs"):
+        pretrain_stage(config_of(work, epochs=0.1))
+    assert newest.exists()
+    (newest / "position.json").write_text("{")
+    with pytest.raises(SourceError, match=rf"remove {newest.name} to go on from batch-\d+"):
+        pretrain_stage(config_of(work))
 
 
 def test_rare_words_are_left_out(work):
