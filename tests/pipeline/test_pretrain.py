@@ -385,8 +385,10 @@ def test_a_source_without_a_softmax_gets_a_new_one_and_goes_on_without_the_sourc
         pretrain_stage(read_config(PretrainConfig, work / "config.yaml"), kill, told.append)
     shutil.rmtree(work / "source")
     pretrain_stage(read_config(PretrainConfig, work / "config.yaml"), tell=told.append)
-    assert told == ["source: brings no softmax, so that a new softmax is trained, from random weights"]
-    assert mlflow.search_runs(search_all_experiments=True)["tags.softmax"].tolist() == told
+    softmax, went_on = told
+    assert softmax == "source: brings no softmax, so that a new softmax is trained, from random weights"
+    assert went_on.startswith("own.checkpoints/batch-00000000: goes on from there, 0 of ")
+    assert mlflow.search_runs(search_all_experiments=True)["tags.softmax"].tolist() == [softmax]
     assert find_source(work / "own").arrays()["softmax/b"].shape == (23,)
     # What would begin anew does need it.
     with pytest.raises(ConfigError, match=r"config\.yaml line .*: 'source': no such source: source"):
