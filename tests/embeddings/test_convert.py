@@ -59,7 +59,7 @@ def test_vocabulary_and_softmax_travel(tiny_options, tmp_path, form, random):
     write_published(tmp_path / "first", tiny_options, arrays_of(BiLM(tiny_options)) | softmax, VOCABULARY)
     convert_bilm(tmp_path / "first", target(tmp_path, form), form)
     found = find_source(target(tmp_path, form))
-    assert found.vocabulary == tuple(word.strip() for word in VOCABULARY)
+    assert found.vocabulary == tuple(VOCABULARY)
     np.testing.assert_array_equal(found.arrays()[SOFTMAX[0]], softmax[SOFTMAX[0]])
     assert found.counts is None
 
