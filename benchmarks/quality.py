@@ -135,7 +135,8 @@ class Results:
         self.path, self.scores = path, {}
         for line in path.read_text("utf-8").splitlines() if path and path.exists() else []:
             record = json.loads(line)
-            self.scores[Question(*record["question"][:3], tuple(record["question"][3]), record["question"][4])] = record
+            asked = Question(*record.pop("question"))
+            self.scores[asked._replace(changes=tuple(asked.changes))] = record
 
     def __contains__(self, question: Question) -> bool:
         return question in self.scores
