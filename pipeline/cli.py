@@ -130,8 +130,9 @@ def data(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
 ) -> None:
     """Report on the data of a training config: sizes, lengths, classes, duplicates, checksums."""
-    from pipeline.config import DataConfig, read_config
+    from pipeline.config import read_config
     from pipeline.data import read_data
+    from pipeline.data_config import DataConfig
     from pipeline.data_report import lines_of, report_of
 
     read = read_config(DataConfig, config, change)
@@ -215,7 +216,8 @@ def evaluate(
 ) -> None:
     """Score a trained model on labelled texts: how good it is, how sure that is, and where it fails."""
     from embeddings.atomic import check_file
-    from pipeline.config import DataConfig, Texts, Tracking, read_config
+    from pipeline.config import Tracking, read_config
+    from pipeline.data_config import DataConfig, Texts
     from pipeline.docs_corpus import SPLITS
     from pipeline.readers import SUFFIXES, data_file
     from serve.registry import find_model

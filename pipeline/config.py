@@ -1,26 +1,11 @@
-"""Config files: what each key means, and where in the file a wrong one stands."""
+"""What each key of a config means."""
 
-import dataclasses
-import difflib
-import re
-from collections.abc import Iterator
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal
 
-import yaml
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    ValidationError,
-    ValidationInfo,
-    field_validator,
-    model_validator,
-)
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 
-from embeddings.errors import ConfigError
 from embeddings.handle import is_handle
 from embeddings.options import BiLMOptions
 from embeddings.settings import PretrainingSettings
@@ -29,20 +14,9 @@ from embeddings.training_checkpoint import checkpoints_in, checkpoints_of
 from models.options import HeadOptions, Task, TrainingSettings, check_trainable
 from models.pretrained_vectors import is_vectors
 from models.seq2seq_options import Seq2seqOptions, Seq2seqTraining
-from pipeline.data_hub import HUB, hub_parts
-from pipeline.docs_corpus import PREFIX, SPLITS
-from pipeline.embedded import PREFIXES
-from pipeline.readers import Format
-
-
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-def _existing(name: str) -> str:
-    if not name.startswith(PREFIXES) and not Path(name).is_file():
-        raise ValueError(f"no such file: {name}")
-    return name
+from pipeline.config_file import Config, ConfigFile, Section
+from pipeline.data_config import Data
+from pipeline.docs_corpus import PREFIX
 
 
 def _existing_source(source: str) -> str:
@@ -83,14 +57,11 @@ def _can_be_pretrained(options: BiLMOptions) -> BiLMOptions:
     return options
 
 
-DataFile = Annotated[str, AfterValidator(_existing)]
-"""A path, from the folder in which the command runs, or a part of the docs corpus: `docs:library/train`."""
-
 Corpus = Annotated[str | tuple[str, ...], AfterValidator(_corpus)]
 """One or several of: a path, a folder, a pattern such as `books/*.txt.xz`, or a part of the docs corpus."""
 
 
-class Tracking(_Section):
+class Tracking(Section):
     """Where MLflow keeps the run.
 
     Args:
@@ -104,7 +75,7 @@ class Tracking(_Section):
     register_model: bool = True
 
 
-class PretrainConfig(_Section):
+class PretrainConfig(Section):
     """What `telmo pretrain` does.
 
     Args:
@@ -152,170 +123,7 @@ class PretrainConfig(_Section):
         return self
 
 
-Files = str | list[str] | dict[str, str]
-"""A data file, several, or one for each label: `{positive: a.txt, negative: b.txt}`. A name is a path, data that Telmo
-makes (`docs:library/train`, `babel:dates-pt/train`), or a data set of the hub
-(`hub:NAME[@REVISION]:[CONFIG:]SPLIT`, whose name may also be a folder that `datasets` wrote)."""
-
-
-def _pattern(pattern: str) -> str:
-    try:
-        groups = re.compile(pattern).groupindex
-    except re.error as error:
-        raise ValueError(f"not a regular expression ({error})") from None
-    if not groups:
-        raise ValueError("names no column; expected groups such as (?P<label>...) and (?P<text>...)")
-    return pattern
-
-
-class Texts(_Section):
-    """How labelled texts are written.
-
-    Args:
-        format: of the files, if their names do not tell.
-        encoding: of the files; `detect` has each told from its bytes.
-        delimiter: between the columns of csv, tsv and conll, if it is not the usual one.
-        columns: names of the columns of csv and tsv without a header, and of conll.
-        pattern: a regular expression for a whole line of text, whose named groups are the columns; by default the line
-            is the column `text`. The questions of TREC: `(?P<label>\\w+):(?P<fine>\\w+) (?P<text>.*)`.
-        text, label: columns; by default `text` and `label`, for tagging `words` and `tags` (in conllu `form` and
-            `upos`, in conll the first and the last), for seq2seq `source` and `target`.
-        text_pair: column of the second text, to classify pairs of texts.
-        label_separator: between the labels of a text that may have none, one or several; a list in a column needs none.
-        tokenizer: how a raw text becomes words. Words to be tagged are taken as they are.
-        target_tokenizer: likewise for the targets of seq2seq; by default the same.
-    """
-
-    format: Format | None = None
-    encoding: str = "utf-8"
-    delimiter: Annotated[str, Field(min_length=1, max_length=1)] | None = None
-    columns: tuple[str, ...] | None = None
-    pattern: Annotated[str, AfterValidator(_pattern)] | None = None
-    text: str | None = None
-    text_pair: str | None = None
-    label: str | None = None
-    label_separator: Annotated[str, Field(min_length=1)] | None = None
-    tokenizer: TokenizerName = "spacy"
-    target_tokenizer: TokenizerName | None = None
-
-
-class Split(_Section):
-    """How validation and test data without a file are drawn from the training data: always the same, whatever the
-    config's seed.
-
-    Args:
-        validation, test: shares of all that the training files hold.
-        folds: equal parts, of which one is the test data, for cross-validation.
-        fold: which of them, from 1.
-        group: column whose values are not to stand in two splits, such as an author; `document` in CoNLL files; the
-            text's own column keeps equal texts together.
-        stratify: give each split the same share of every label, in classification.
-        seed: of the draw.
-    """
-
-    validation: Annotated[float, Field(gt=0, lt=1)] | None = None
-    test: Annotated[float, Field(gt=0, lt=1)] | None = None
-    folds: Annotated[int, Field(ge=2)] | None = None
-    fold: Annotated[int, Field(ge=1)] = 1
-    group: str | None = None
-    stratify: bool = True
-    seed: int = 1
-
-    @model_validator(mode="after")
-    def _possible(self) -> "Split":
-        if self.folds and self.test:
-            raise ValueError("'test' and 'folds' both make test data; expected one of them")
-        if self.folds and self.fold > self.folds:
-            raise ValueError(f"fold {self.fold} of {self.folds} folds; expected 1 to {self.folds}")
-        if (self.validation or 0) + self.test_share >= 1:
-            raise ValueError("validation and test data leave nothing to train on; expected shares below 1 together")
-        return self
-
-    @property
-    def test_share(self) -> float:
-        return 1 / self.folds if self.folds else self.test or 0.0
-
-
-class Data(Texts):
-    """The labelled texts.
-
-    Args:
-        folder: that the paths of the files begin in; by default the one in which the command runs.
-        train: files.
-        validation, test: files; or drawn from the training data as `split` says.
-        split: how.
-        more_labels: that held-out data may have though the training data lack them; others are taken for a mistake.
-        limit: most examples of the training data; drawn at random, always the same ones.
-        held_out_limit: likewise of the validation and of the test data.
-    """
-
-    folder: Path | None = None
-    train: Files
-    validation: Files | None = None
-    test: Files | None = None
-    split: Split = Split()
-    more_labels: tuple[str, ...] = ()
-    limit: int | None = Field(None, ge=1)
-    held_out_limit: int | None = Field(None, ge=1)
-
-    @field_validator(*SPLITS, mode="plain")
-    @classmethod
-    def _there(cls, files: Any, info: ValidationInfo) -> Files | None:
-        if files is None and info.field_name != "train":
-            return None
-        if isinstance(files, dict):
-            files = {str(label): name for label, name in files.items()}
-        names = [name for _, name in _named_files(files, None)]
-        if not names or not all(isinstance(name, str) for name in names):
-            raise ValueError(f"found {files!r}; expected a file, a list of files, or a file for each label")
-        for _, name in _named_files(files, info.data.get("folder")):
-            if name.startswith(HUB):
-                hub_parts(name)
-            else:
-                _existing(name)
-        return files
-
-    @model_validator(mode="after")
-    def _complete(self) -> "Data":
-        for split, drawn in (("validation", self.split.validation), ("test", self.split.test or self.split.folds)):
-            if drawn and getattr(self, split):
-                how = f"split.{'folds' if split == 'test' and self.split.folds else split}"
-                raise ValueError(f"'{split}' has files, and '{how}' draws it, too; expected one of them")
-            if not drawn and not getattr(self, split):
-                raise ValueError(f"no {split} data; expected files in '{split}' or a share in 'split.{split}'")
-        return self
-
-    def files(self, split: str) -> list[tuple[str | None, str]]:
-        """The label, if it is the file's, and the name of each file of a split; none if the split is drawn."""
-        return _named_files(getattr(self, split), self.folder)
-
-
-def _named_files(files: Any, folder: Path | None) -> list[tuple[str | None, str]]:
-    labelled: list[tuple[str | None, str]]
-    labelled = list(files.items()) if isinstance(files, dict) else [(None, name) for name in _listed(files)]
-    if folder is None:
-        return labelled
-    return [(label, name if name.startswith((*PREFIXES, HUB)) else str(folder / name)) for label, name in labelled]
-
-
-def _listed(files: Any) -> list:
-    return files if isinstance(files, list) else [] if files is None else [files]
-
-
-class DataConfig(_Section):
-    """The part of a training config that `telmo data` reads; the rest may be anything.
-
-    Args:
-        task: classification, tagging or seq2seq.
-        data: the labelled texts.
-    """
-
-    model_config = ConfigDict(extra="ignore", frozen=True)
-    task: Task
-    data: Data
-
-
-class Embedding(_Section):
+class Embedding(Section):
     """What is below the head.
 
     Args:
@@ -361,7 +169,7 @@ class Embedding(_Section):
         return self.source if self.kind == "vectors" else self.vectors
 
 
-class TrainConfig(_Section):
+class TrainConfig(Section):
     """What `telmo train` does.
 
     Args:
@@ -448,10 +256,7 @@ class Seq2seqConfig(TrainConfig):
         return self
 
 
-Config = TypeVar("Config", bound=_Section)
-
-
-def read_config(kind: type[Config], path: Path, changes: list[str] | None = None) -> Config:
+def read_config(kind: type[Config], path: Path, changes: Sequence[str] | None = None) -> Config:
     """Read a YAML config.
 
     Args:
@@ -461,128 +266,13 @@ def read_config(kind: type[Config], path: Path, changes: list[str] | None = None
 
     Raises:
         ConfigError: the file cannot be read, or a key is unknown, missing or of a wrong type; the message names the
-            line and the key.
+            line or the change, and the key.
     """
-    values, node = read_yaml(path, changes)
-    return validated(kind, values, path, node)
+    return validated(kind, ConfigFile.read(path, changes))
 
 
-def read_yaml(path: Path, changes: list[str] | None = None) -> tuple[dict[str, Any], yaml.Node | None]:
-    """The values of a config as they are written, with changes, and where they stand.
-
-    Raises:
-        ConfigError: the file cannot be read.
-    """
-    try:
-        text = path.read_text("utf-8")
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be read ({error.strerror})") from None
-    except UnicodeDecodeError:
-        raise ConfigError(f"{path}: not UTF-8; expected a YAML config") from None
-    try:
-        values, node = yaml.safe_load(text), yaml.compose(text)
-    except ValueError as error:
-        raise ConfigError(f"{path}: not YAML ({error})") from None
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        place = f" line {mark.line + 1}" if mark else ""
-        raise ConfigError(f"{path}{place}: not YAML ({getattr(error, 'problem', error)})") from None
-    if not isinstance(values, dict):
-        raise ConfigError(f"{path}: found {type(values).__name__}; expected keys and values")
-    for change in changes or []:
-        _change(values, change)
-    return values, node
-
-
-def validated(kind: type[Config], values: dict[str, Any], path: Path, node: yaml.Node | None) -> Config:
-    """The config that values make, as `read_yaml` gives them.
-
-    Raises:
-        ConfigError: a key is unknown, missing or of a wrong type; the message names the line and the key.
-    """
-    if issubclass(kind, TrainConfig) and values.get("task") == "seq2seq":
+def validated(kind: type[Config], file: ConfigFile) -> Config:
+    """As `ConfigFile.validated`; for the task seq2seq a `Seq2seqConfig`."""
+    if issubclass(kind, TrainConfig) and file.values.get("task") == "seq2seq":
         kind = Seq2seqConfig  # type: ignore[assignment]
-    try:
-        return kind.model_validate(values)
-    except ValidationError as error:
-        problems = [problem(kind, path, node, detail) for detail in error.errors()]
-        raise ConfigError("\n".join(problems)) from None
-
-
-def flat(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Nested keys as one, with dots between them."""
-    for key, value in values.items():
-        if isinstance(value, dict):
-            yield from flat(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value
-
-
-def _change(values: dict[str, Any], change: str) -> None:
-    key, equals, value = change.partition("=")
-    if not equals or not key:
-        raise ConfigError(f"--set {change}: expected key=value, such as training.epochs=3")
-    try:
-        set_value(values, key, yaml.safe_load(value))
-    except ValueError as error:
-        raise ConfigError(f"--set {change}: {error}") from None
-    except yaml.YAMLError:
-        raise ConfigError(f"--set {change}: '{value}' is not a YAML value") from None
-
-
-def set_value(values: dict[str, Any], key: str, value: Any) -> None:
-    """Set a key such as `training.epochs`.
-
-    Raises:
-        ValueError: what stands above it is no section.
-    """
-    *sections, last = key.split(".")
-    for section in sections:
-        values = values.setdefault(section, {})
-        if not isinstance(values, dict):
-            raise ValueError(f"'{section}' is a value, not a section")
-    values[last] = value
-
-
-def problem(kind: type[_Section], path: Path, node: yaml.Node | None, detail: Any) -> str:
-    """One line for a person: file, line, key, what was found and what was expected."""
-    keys = [str(part) for part in detail["loc"]]
-    line = _line(node, keys)
-    place = f"{path} line {line}" if line else f"{path}"
-    key = ".".join(keys)
-    if detail["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
-        known = _known_keys(kind, keys[:-1])
-        close = difflib.get_close_matches(keys[-1], known, n=1)
-        expected = f"; expected one of {', '.join(known)}" if known else ""
-        return f"{place}: unknown key '{key}'" + (f"; did you mean '{close[0]}'?" if close else expected)
-    if detail["type"] == "missing":
-        return f"{place}: key '{key}' is missing"
-    if detail["type"] == "union_tag_not_found":
-        return f"{place}: key '{key}.kind' is missing"
-    if detail["type"] == "union_tag_invalid":
-        return f"{place}: '{key}.kind' is '{detail['ctx']['tag']}'; expected one of {detail['ctx']['expected_tags']}"
-    if detail["type"] == "value_error":
-        return f"{place}: '{key}': {detail['ctx']['error']}" if key else f"{place}: {detail['ctx']['error']}"
-    message = detail["msg"].removeprefix("Input should be ").removeprefix("String should have ")
-    return f"{place}: '{key}' is {detail['input']!r}; expected {message}"
-
-
-def _known_keys(kind: Any, keys: list[str]) -> list[str]:
-    for key in keys:
-        kind = getattr(kind, "model_fields", None) and kind.model_fields[key].annotation
-    if dataclasses.is_dataclass(kind):
-        return [field.name for field in dataclasses.fields(kind)]
-    return list(getattr(kind, "model_fields", {}))
-
-
-def _line(node: yaml.Node | None, keys: list[str]) -> int | None:
-    """The line of a key, or of the section that lacks it."""
-    line = None
-    for key in keys:
-        if not isinstance(node, yaml.MappingNode):
-            break
-        found = next(((name, value) for name, value in node.value if name.value == key), None)
-        if found is None:
-            break
-        line, node = found[0].start_mark.line + 1, found[1]
-    return line
+    return file.validated(kind)

@@ -10,7 +10,7 @@ from embeddings.errors import InputError
 from models.examples import Examples
 from models.options import Task
 from pipeline.checksums import checksum_of_file, checksum_of_sentences
-from pipeline.config import Data, Split
+from pipeline.data_config import Data, Split
 from pipeline.data_examples import examples_of, labelled_records, sampled
 from pipeline.data_hub import HUB
 from pipeline.data_records import Record

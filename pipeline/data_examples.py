@@ -9,7 +9,7 @@ from embeddings.errors import InputError
 from embeddings.tokenizer import is_text, words
 from models.examples import Examples
 from models.options import Task
-from pipeline.config import Texts
+from pipeline.data_config import Texts
 from pipeline.data_hub import HUB
 from pipeline.data_records import Record, read_records, short
 from pipeline.parquet import check_columns

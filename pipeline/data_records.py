@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from embeddings.errors import InputError
-from pipeline.config import Texts
+from pipeline.data_config import Texts
 from pipeline.data_hub import HUB, hub_rows
 from pipeline.parquet import parquet_rows
 from pipeline.readers import Format, data_file, format_of, lines, read_columns

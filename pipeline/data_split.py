@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Hashable, Sequence
 from random import Random
 
-from pipeline.config import Split
+from pipeline.data_config import Split
 
 
 def drawn_splits(strata: Sequence[Hashable], groups: Sequence[Hashable] | None, split: Split) -> dict[str, list[int]]:

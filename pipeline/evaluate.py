@@ -23,8 +23,9 @@ from pipeline.answers import Answers, answers_of
 from pipeline.breakdown import by_frequency, by_length
 from pipeline.checksums import checksum_of_sentences
 from pipeline.compare import compared
-from pipeline.config import DataConfig, Texts, Tracking
+from pipeline.config import Tracking
 from pipeline.data import read_data
+from pipeline.data_config import DataConfig, Texts
 from pipeline.data_examples import read_examples
 from pipeline.evaluation_report import html_of, lines_of
 from pipeline.mistakes import confusions, worst

@@ -30,7 +30,8 @@ from embeddings.training_checkpoint import (
 from embeddings.vocabulary import FRAMES, Vocabulary
 from embeddings.windows import Windows
 from pipeline.checksums import checksum_of_files
-from pipeline.config import PretrainConfig, flat
+from pipeline.config import PretrainConfig
+from pipeline.config_file import flat
 from pipeline.corpora import Corpus
 from pipeline.tracking import Run, start_run
 

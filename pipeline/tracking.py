@@ -17,7 +17,8 @@ from typing import Any
 from pydantic import BaseModel
 
 from embeddings.errors import OutputError
-from pipeline.config import Tracking, flat
+from pipeline.config import Tracking
+from pipeline.config_file import flat
 
 MOST_PARAMS = 100
 """That MLflow takes at once."""

@@ -2,16 +2,17 @@
 
 import copy
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, PlainValidator, ValidationError, model_validator
+from pydantic import ConfigDict, Field, PlainValidator, ValidationError, model_validator
 
 from embeddings.errors import ConfigError
 from models.options import Task
-from pipeline.config import Seq2seqConfig, TrainConfig, problem, read_yaml, set_value, validated
+from pipeline.config import Seq2seqConfig, TrainConfig, validated
+from pipeline.config_file import ConfigFile, Section, set_value
 
 METRICS: dict[Task, tuple[str, ...]] = {
     "classification": ("accuracy", "micro_f1", "macro_f1"),
@@ -23,7 +24,7 @@ METRICS: dict[Task, tuple[str, ...]] = {
 NOT_SEARCHED = ("name", "task", "output", "tracking", "embedding.store", "tune")
 
 
-class Range(BaseModel):
+class Range(Section):
     """Numbers between two ends, both among them; whole ones if the ends are.
 
     Args:
@@ -32,7 +33,6 @@ class Range(BaseModel):
         step: between the numbers, from `low` on.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
     low: int | float
     high: int | float
     log: bool = False
@@ -71,7 +71,7 @@ def _space(value: Any) -> Range | tuple:
         ) from None
 
 
-class Tune(BaseModel):
+class Tune(Section):
     """How a training is tuned.
 
     Args:
@@ -83,7 +83,6 @@ class Tune(BaseModel):
         warm_up: epochs before which no trial is.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
     trials: int = Field(30, ge=1)
     search: dict[str, Annotated[Any, PlainValidator(_space)]] = Field(min_length=1)
     metric: str | None = None
@@ -92,7 +91,7 @@ class Tune(BaseModel):
     warm_up: int = Field(1, ge=0)
 
 
-class _TuneFile(BaseModel):
+class _TuneFile(Section):
     model_config = ConfigDict(extra="ignore", frozen=True)
     tune: Tune
 
@@ -134,7 +133,7 @@ class Tuning:
         values = self.with_parameters(parameters | {"output": str(output), "tracking.register_model": False})
         if "embedding" in values and not values["embedding"].get("store"):
             values["embedding"]["store"] = str(store)
-        return validated(TrainConfig, values, self.path, None)
+        return validated(TrainConfig, ConfigFile(self.path, values))
 
     def text(self, parameters: dict[str, Any]) -> str:
         """The training config with these parameters, as YAML for `telmo train`."""
@@ -151,10 +150,10 @@ def read_tuning(path: Path, changes: list[str] | None = None) -> Tuning:
     Raises:
         ConfigError: as there; or a key to be searched is unknown, or one of its values cannot be.
     """
-    values, node = read_yaml(path, changes)
-    tune = validated(_TuneFile, values, path, node).tune  # type: ignore[type-var]
-    training = {key: value for key, value in values.items() if key != "tune"}
-    config = validated(TrainConfig, training, path, node)
+    file = ConfigFile.read(path, changes)
+    tune = file.validated(_TuneFile).tune
+    training = {key: value for key, value in file.values.items() if key != "tune"}
+    config = validated(TrainConfig, replace(file, values=training))
     tuning = Tuning(path, tune, training, config)
     known = METRICS[config.task]
     if tune.metric not in (None, *known):
@@ -179,6 +178,6 @@ def _mistakes(tuning: Tuning, key: str, value: Any) -> Iterator[str]:
             place = ".".join(map(str, detail["loc"]))
             above = key.startswith(f"{place}.") and detail["type"] != "value_error"
             if above or f"{place}.".startswith(f"{key}."):
-                yield problem(kind, tuning.path, None, detail).removeprefix(f"{tuning.path}: ")
+                yield ConfigFile(tuning.path, {}).problem(kind, detail).removeprefix(f"{tuning.path}: ")
     except ValueError as error:
         yield str(error)

@@ -13,8 +13,9 @@ import pytest
 from pyarrow import parquet
 
 from embeddings.errors import ConfigError, InputError
-from pipeline.config import Data, Texts, TrainConfig, read_config
+from pipeline.config import TrainConfig, read_config
 from pipeline.data import read_data
+from pipeline.data_config import Data, Texts
 from pipeline.data_examples import read_examples
 
 GOOD = """name: a-name
@@ -142,11 +143,11 @@ CONFIGS: dict[str, tuple[tuple[str, str] | list[str], str]] = {
     ),
     "layers of another kind": (
         ["embedding.layers=kept"],
-        "{config} line 8: 'embedding.layers' is 'kept'; expected 'stored' or 'computed'",
+        "--set embedding.layers=kept: 'embedding.layers' is 'kept'; expected 'stored' or 'computed'",
     ),
     "missing word vectors": (
         ["embedding.vectors=no.txt"],
-        "{config} line 8: 'embedding.vectors': no such file: no.txt; expected word vectors in text form",
+        "--set embedding.vectors=no.txt: 'embedding.vectors': no such file: no.txt; expected word vectors in text form",
     ),
     "a biLM that nothing reads": (
         ["head.inputs=[{kind: words}]"],
@@ -162,11 +163,11 @@ CONFIGS: dict[str, tuple[tuple[str, str] | list[str], str]] = {
     ),
     "an unknown input": (
         ["head.inputs=[{kind: letters}]"],
-        "{config} line 10: 'head.inputs.0.kind' is 'letters'; expected one of 'elmo', 'words', 'characters'",
+        "--set head.inputs=[{kind: letters}]: 'head.inputs.0.kind' is 'letters'; expected one of 'elmo', 'words', 'characters'",
     ),
     "an input without a kind": (
         ["head.inputs=[{dim: 3}]"],
-        "{config} line 10: key 'head.inputs.0.kind' is missing",
+        "--set head.inputs=[{dim: 3}]: key 'head.inputs.0.kind' is missing",
     ),
     "constraints of another scheme": (
         ["head.scheme=BIO", "head.constraints=BIOUL"],
@@ -218,15 +219,15 @@ CONFIGS: dict[str, tuple[tuple[str, str] | list[str], str]] = {
     ),
     "pooling of a translation": (
         ["task=seq2seq", "head.pooling=max"],
-        "{config} line 10: unknown key 'head.pooling'; expected one of inputs, encoder, units, depth, bidirectional, layer_norm, dropout, target_dim, decoder, decoder_units, decoder_depth, attention, beam, length_penalty, n_best, max_length",
+        "--set head.pooling=max: unknown key 'head.pooling'; expected one of inputs, encoder, units, depth, bidirectional, layer_norm, dropout, target_dim, decoder, decoder_units, decoder_depth, attention, beam, length_penalty, n_best, max_length",
     ),
     "no such attention": (
         ["task=seq2seq", "head.attention=none"],
-        "{config} line 10: 'head.attention' is 'none'; expected 'general' or 'additive'",
+        "--set head.attention=none: 'head.attention' is 'none'; expected 'general' or 'additive'",
     ),
     "all of the labels smoothed": (
         ["task=seq2seq", "training.label_smoothing=1"],
-        "{config} line 12: 'training.label_smoothing' is 1; expected less than 1",
+        "--set training.label_smoothing=1: 'training.label_smoothing' is 1; expected less than 1",
     ),
     "a change without a value": (["epochs"], "--set epochs: expected key=value, such as training.epochs=3"),
     "a change within a value": (["name.x=1"], "--set name.x=1: 'name' is a value, not a section"),

@@ -2,7 +2,8 @@ import pytest
 import yaml
 
 from embeddings.errors import ConfigError
-from pipeline.config import Data, PretrainConfig, TrainConfig, read_config
+from pipeline.config import PretrainConfig, TrainConfig, read_config
+from pipeline.data_config import Data
 from pipeline.data_hub import hub_parts
 
 GOOD = """name: a-name
@@ -52,6 +53,18 @@ def test_every_problem_is_told_at_once(write):
     assert len(str(error.value).splitlines()) == 2
 
 
+def test_a_change_is_not_blamed_on_the_file(write):
+    for change, known in (
+        ("training.epochs=x", "'training.epochs' is 'x'"),
+        ("data={}", "key 'data.train' is missing"),
+    ):
+        with pytest.raises(ConfigError) as error:
+            read_config(TrainConfig, write(), ["training.epochs=2", change])
+        assert str(error.value).startswith(f"--set {change}: {known}")
+    with pytest.raises(ConfigError, match=r"config\.yaml line 11: 'head\.units' is 'x'"):
+        read_config(TrainConfig, write("units: 7", "units: x"), ["head.depth=2"])
+
+
 def test_a_file_that_cannot_be_read_is_named(tmp_path):
     with pytest.raises(ConfigError, match=r"no\.yaml: cannot be read"):
         read_config(TrainConfig, tmp_path / "no.yaml")
@@ -61,6 +74,9 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path):
     (tmp_path / "text.yaml").write_text("only text")
     with pytest.raises(ConfigError, match="found str; expected keys and values"):
         read_config(TrainConfig, tmp_path / "text.yaml")
+    (tmp_path / "empty.yaml").touch()
+    with pytest.raises(ConfigError, match="found nothing; expected keys and values"):
+        read_config(TrainConfig, tmp_path / "empty.yaml")
 
 
 PRETRAINED = {"characters", "docs-bilm"}

@@ -7,8 +7,9 @@ import pytest
 from pyarrow import parquet
 
 from embeddings.errors import InputError
-from pipeline.config import Data, DataConfig, Texts, read_config
+from pipeline.config import read_config
 from pipeline.data import read_data
+from pipeline.data_config import Data, DataConfig, Texts
 from pipeline.data_examples import read_examples
 
 CONLLU = "1\tVamos\tir\tVERB\tV\t_\t0\troot\t_\t_\n\n1\ta\ta\tADP\tP\t_\t4\tcase\t_\t_\n"

@@ -4,7 +4,7 @@ from random import Random
 
 import pytest
 
-from pipeline.config import Split
+from pipeline.data_config import Split
 from pipeline.data_split import drawn_splits
 
 TEST, VALIDATION = [6, 16, 17, 18], [0, 14]

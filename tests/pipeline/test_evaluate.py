@@ -17,7 +17,7 @@ from pipeline.answers import Answers, answers_of
 from pipeline.breakdown import by_frequency, by_length
 from pipeline.cli import main
 from pipeline.compare import verdict
-from pipeline.config import DataConfig
+from pipeline.data_config import DataConfig
 from pipeline.evaluate import Evaluation, evaluate_stage
 from pipeline.evaluation_report import html_of, lines_of
 from pipeline.mistakes import confusions, worst

@@ -15,7 +15,8 @@ from embeddings.convert import convert_bilm
 from embeddings.embedders import copy_stored, find_embedder, load_embedder, shape_of
 from embeddings.errors import ConfigError, ModelError, SourceError
 from models import Predictor
-from pipeline.config import Data, TrainConfig
+from pipeline.config import TrainConfig
+from pipeline.data_config import Data
 from pipeline.train import train_stage
 
 GOOD, BAD = ["fine day", "lovely warm fine", "warm day"], ["grim night", "cold grim", "night cold grim"]
