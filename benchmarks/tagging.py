@@ -23,6 +23,8 @@ from tempfile import TemporaryDirectory
 CLEAN = dict(os.environ)
 HERE = Path(__file__).resolve().parent
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+# As `telmo train` sets it.
+os.environ.setdefault("TF_NUM_INTRAOP_THREADS", str(max(1, (os.cpu_count() or 1) // 2)))
 
 from models.examples import Examples  # noqa: E402
 from models.options import CharacterInput, HeadOptions, TrainingSettings, WordInput  # noqa: E402
@@ -47,7 +49,7 @@ SHAPE = {
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("ewt", type=Path, help="folder of train.conllu, dev.conllu and test.conllu")
-    parser.add_argument("--batch-size", type=int, default=32, help="sentences (default 32)")
+    parser.add_argument("--batch-size", type=int, default=64, help="sentences (default 64)")
     parser.add_argument("--epochs", type=int, default=3, help="of each round (default 3)")
     parser.add_argument("--rounds", type=int, default=1, help="how often each side trains (default 1)")
     parser.add_argument("--sentences", type=int, help="most to train on (default: all)")

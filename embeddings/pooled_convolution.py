@@ -8,7 +8,7 @@ more than the rest of the layer.
 from keras import ops
 
 
-def pooled_convolution(vectors, kernel, bias):
+def pooled_convolution(vectors, kernel, bias, lengths=None):
     """max over t of (vectors[t : t + width] kernel) + bias (Kim et al. 2016, equations 5 and 6, before tanh).
 
     Where several windows have the maximum, each gets an equal share of its gradient.
@@ -17,6 +17,8 @@ def pooled_convolution(vectors, kernel, bias):
         vectors: `[words, characters, dim]`, at least as many characters as the kernel is wide.
         kernel: `[width, dim, filters]`.
         bias: `[filters]`.
+        lengths: int `[words]`, the characters of each word, whose windows alone are seen; by default all characters. A
+            word that is shorter than the kernel is wide gets what is of no use and has no gradient of its own.
 
     Returns:
         `[words, filters]`.
@@ -29,6 +31,9 @@ def pooled_convolution(vectors, kernel, bias):
         patches = ops.concatenate([vectors[:, k : k + windows] for k in range(width)], axis=-1)
         patches = ops.reshape(patches, (-1, width * dim))
         convolved = ops.reshape(ops.matmul(patches, kernel), (-1, windows, filters))
+        if lengths is not None:
+            inside = ops.arange(windows) <= (lengths - width)[:, None]
+            convolved = ops.where(inside[..., None], convolved, -1e30)
         best = ops.max(convolved, axis=1)
 
         def gradient(*arguments, upstream=None):

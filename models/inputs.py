@@ -5,7 +5,9 @@ from typing import Any
 import keras
 from keras import ops
 
+from embeddings.pooled_convolution import pooled_convolution
 from embeddings.rows import take_rows
+from embeddings.softmax import value_of
 from models.options import CharacterInput, WordInput
 from models.recurrent import recurrent_layer, width_of
 
@@ -124,9 +126,19 @@ class CharacterVectors(keras.layers.Layer):
     def _convolve(self, vectors, lengths):
         pooled = []
         for width, layer in zip(self.options.widths, self.layers, strict=True):
-            convolved = layer(vectors)
-            inside = ops.arange(ops.shape(convolved)[1]) <= (lengths - width)[:, None]
-            best = ops.max(ops.where(inside[..., None], convolved, -1e30), axis=1)
+            best = self._best_window(layer, width, vectors, lengths)
             pooled.append(ops.where((lengths >= width)[:, None], best, 0.0))
         pooled = ops.concatenate(pooled, axis=-1)
         return self.project(pooled) if self.project else pooled
+
+    def _best_window(self, layer, width: int, vectors, lengths):
+        if self.options.activation not in _NOT_MONOTONIC:
+            kernel, bias = value_of(layer.kernel), value_of(layer.bias)
+            return layer.activation(pooled_convolution(vectors, kernel, bias, lengths))
+        convolved = layer(vectors)
+        inside = ops.arange(ops.shape(convolved)[1]) <= (lengths - width)[:, None]
+        return ops.max(ops.where(inside[..., None], convolved, -1e30), axis=1)
+
+
+_NOT_MONOTONIC = ("gelu", "silu", "mish")
+"""Of the activations those whose maximum is not that of the largest number."""

@@ -8,6 +8,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from embeddings.ahead import ahead
 from embeddings.bilm import BiLM
 from embeddings.compiled import compiled
 from embeddings.errors import ConfigError
@@ -131,7 +132,7 @@ def train_head(
         began = time.perf_counter()
         if gradual and model.unfreeze(number - 1):
             step = training_step(model)
-        losses = [float(step(x, y)) for _, x, y in texts.batches(targets, settings.batch_size, random)]
+        losses = [float(step(x, y)) for _, x, y in ahead(texts.batches(targets, settings.batch_size, random))]
         speed = texts.words / (time.perf_counter() - began)
         last = model.get_weights()
         optimizer.finalize_variable_values(weights)

@@ -146,6 +146,7 @@ def train(config: Config, change: Changes = None) -> None:
     from pipeline.config import Seq2seqConfig, TrainConfig, read_config
 
     read = read_config(TrainConfig, config, change)
+    _share_cores()
     _load_keras()
     from pipeline.progress import print_epoch, print_scores
 
@@ -173,6 +174,7 @@ def tune(config: Config, change: Changes = None) -> None:
     from pipeline.tune_config import read_tuning
 
     read = read_tuning(config, change)
+    _share_cores()
     _load_keras()
     from pipeline.progress import print_trial
     from pipeline.tune import lines_of, tune_stage
@@ -472,6 +474,12 @@ def _check_tokenizer(tokenizer: str | None) -> None:
     if tokenizer not in (None, "spacy", "whitespace", "characters"):
         message = f"'{tokenizer}'; expected spacy, whitespace or characters"
         raise typer.BadParameter(message, param_hint="--tokenizer")
+
+
+def _share_cores() -> None:
+    """Give each direction of a bidirectional head half of the cores: both run at once, and the products of a step are
+    too small to be parted further. A user's own setting wins."""
+    os.environ.setdefault("TF_NUM_INTRAOP_THREADS", str(max(1, (os.cpu_count() or 1) // 2)))
 
 
 def _load_keras() -> None:

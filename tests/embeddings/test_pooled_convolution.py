@@ -28,6 +28,15 @@ def test_values_and_gradients_are_those_of_automatic_differentiation(random, wid
         np.testing.assert_allclose(one, other, atol=1e-5)
 
 
+def test_windows_beyond_a_word_are_not_seen(random):
+    vectors, kernel, bias = (random.normal(size=shape).astype("f4") for shape in ((3, 6, 4), (2, 4, 5), (5,)))
+    lengths = np.array([6, 2, 3])
+    found = pooled_convolution(vectors, kernel, bias, lengths)
+    for row, length, word in zip(np.array(found), lengths, vectors, strict=True):
+        windows = [word[t : t + 2].reshape(-1) @ kernel.reshape(8, 5) for t in range(length - 1)]
+        np.testing.assert_allclose(row, np.max(windows, axis=0) + bias, atol=1e-5)
+
+
 def test_equal_windows_share_the_gradient():
     """As the windows of nothing but padding do, or those of a word such as "------"."""
     vectors, kernel = tf.ones((1, 4, 2)), tf.ones((2, 2, 1))

@@ -33,7 +33,13 @@ def test_words_are_looked_up_in_lower_case_if_so_asked(features):
 
 def test_one_long_word_does_not_widen_the_others(features):
     found = arrays(CharacterInput(), features)["characters"]
-    assert [group.shape for group in found["groups"]] == [(6, 16), (1, 64), (1, 256)]
+    assert [group.shape for group in found["groups"]] == [(6, 8), (1, 16), (1, 32), (1, 70)]
+
+
+def test_a_batch_has_the_same_form_however_long_its_words_are(features):
+    for word in ("a", "a" * 40, "a" * 5000):
+        found = features.arrays(HeadOptions(inputs=(CharacterInput(),)), [[word]])["characters"]
+        assert len(found["groups"]) == 4 and sum(map(np.count_nonzero, found["groups"])) == len(word)
 
 
 def test_each_word_has_its_own_characters(features):
@@ -50,15 +56,20 @@ def test_bytes_need_no_vocabulary():
     assert feature.character_rows("Aé") == [259, ord("a") + 1, 0xC3 + 1, 0xA9 + 1, 260]
 
 
-def test_convolutions_see_the_word_alone(features, random):
-    options = CharacterInput(dim=4, widths=(1, 3), filters=5, activation="tanh", projection=2)
+def mish(x):
+    return x * np.tanh(np.log1p(np.exp(x)))
+
+
+@pytest.mark.parametrize("activation", [np.tanh, mish], ids=lambda f: f.__name__)
+def test_convolutions_see_the_word_alone(features, random, activation):
+    options = CharacterInput(dim=4, widths=(1, 3), filters=5, activation=activation.__name__, projection=2)
     layer, got = vectors(options, features, random)
     table, kernel1, bias1, kernel3, bias3, project, bias = layer.get_weights()
     for sentence, row in zip(SENTENCES, got, strict=True):
         for word, vector in zip(sentence, row, strict=False):
             x = table[features.parts["characters"].character_rows(word)]
-            one = np.tanh(x @ kernel1[0] + bias1).max(axis=0)
-            windows = [np.tanh(np.einsum("wd,wdn->n", x[k : k + 3], kernel3) + bias3) for k in range(len(x) - 2)]
+            one = activation(x @ kernel1[0] + bias1).max(axis=0)
+            windows = [activation(np.einsum("wd,wdn->n", x[k : k + 3], kernel3) + bias3) for k in range(len(x) - 2)]
             # A word that is shorter than the filter gives zeros.
             three = np.max(windows, axis=0) if windows else np.zeros(5)
             np.testing.assert_allclose(vector, np.concatenate([one, three]) @ project + bias, atol=1e-5)
