@@ -5,7 +5,7 @@
 
 Both have word vectors of 50 numbers, a convolution of 128 filters over the characters, two bidirectional LSTM layers of
 200 units and a CRF, and learn the universal parts of speech of EWT in batches of sentences of like length, with Adam.
-They take turns, with as many threads as the machine has cores. Printed: the words of the training data over
+They take turns, with all cores of the machine. Printed: the words of the training data over
 the median seconds of an epoch but the first, in which the first compiles or allocates; validation is left out.
 """
 
@@ -23,13 +23,12 @@ from tempfile import TemporaryDirectory
 CLEAN = dict(os.environ)
 HERE = Path(__file__).resolve().parent
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-# As `telmo train` sets it.
-os.environ.setdefault("TF_NUM_INTRAOP_THREADS", str(max(1, (os.cpu_count() or 1) // 2)))
 
 from models.examples import Examples  # noqa: E402
 from models.options import CharacterInput, HeadOptions, TrainingSettings, WordInput  # noqa: E402
 from models.preparation import prepare  # noqa: E402
 from models.training import Epoch, train_head  # noqa: E402
+from pipeline.cli import share_cores  # noqa: E402
 from pipeline.config import TrainConfig, read_config  # noqa: E402
 from pipeline.train import read_split  # noqa: E402
 
@@ -105,6 +104,7 @@ def train_telmo(train: Examples, job: dict) -> dict:
         CharacterInput(dim=job["character_dim"], widths=(job["width"],), filters=job["filters"]),
     )
     options = HeadOptions(inputs=inputs, units=job["units"], depth=job["depth"], dropout=job["dropout"])
+    share_cores("tagging", options)
     settings = TrainingSettings(
         epochs=job["epochs"],
         patience=job["epochs"],

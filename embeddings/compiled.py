@@ -9,7 +9,7 @@ def compiled(function: Callable) -> Callable:
     """`function`, traced once for all shapes on TensorFlow; elsewhere as it is (Keras compiles its loops by itself).
 
     The arguments are nested structures of tensors and arrays. Every axis may change from call to call, but the last
-    of an array of floats.
+    of an array of floats. For another number of arrays it is traced anew.
     """
     if keras.backend.backend() != "tensorflow":
         return function
@@ -19,13 +19,13 @@ def compiled(function: Callable) -> Callable:
         free = x.shape.rank - x.dtype.is_floating
         return tf.TensorSpec([None] * free + x.shape[free:], x.dtype)
 
-    graph = None
+    graphs: dict[int, Callable] = {}
 
     def call(*arguments):
-        nonlocal graph
         arguments = tf.nest.map_structure(tf.convert_to_tensor, arguments)
-        if graph is None:
-            graph = tf.function(function, input_signature=tf.nest.map_structure(any_shape, arguments))
-        return graph(*arguments)
+        count = len(tf.nest.flatten(arguments))
+        if count not in graphs:
+            graphs[count] = tf.function(function, input_signature=tf.nest.map_structure(any_shape, arguments))
+        return graphs[count](*arguments)
 
     return call

@@ -18,7 +18,7 @@ def pooled_convolution(vectors, kernel, bias, lengths=None):
         kernel: `[width, dim, filters]`.
         bias: `[filters]`.
         lengths: int `[words]`, the characters of each word, whose windows alone are seen; by default all characters. A
-            word that is shorter than the kernel is wide gets what is of no use and has no gradient of its own.
+            word that is shorter than the kernel is wide gets -1e30, and its gradient is of no use.
 
     Returns:
         `[words, filters]`.

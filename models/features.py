@@ -4,7 +4,6 @@ Row 0 is padding, row 1 is whatever the vocabulary lacks, and the entries of the
 """
 
 import json
-from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -23,7 +22,7 @@ SHORTEST = 8
 """Characters of the narrowest group of words."""
 
 GROUPS = 4
-"""Groups of words that every batch has, so that one graph serves all."""
+"""Groups of words that every batch has, so that one graph serves nearly all."""
 
 
 @dataclass(frozen=True)
@@ -105,8 +104,8 @@ class Features:
             By the input's name: for words, rows int32 `[batch, time]`. For characters, a dict: `groups`, a list of
             int32 `[distinct words, characters]`, of short words and then of ever longer ones, so that one long word
             does not make all others as long; and `place`, int32 `[batch, time]`, a word's number in the groups one
-            after another. Padding is 0. There are always `GROUPS` groups, with one row of padding if there are no such
-            words.
+            after another. Padding is 0. The first `GROUPS` groups are always there, with one row of padding if there
+            are no such words, so that batches are alike in form.
         """
         width = max(map(len, sentences))
         arrays: dict[str, Any] = {}
@@ -195,10 +194,13 @@ def _grouped(
 
 
 def _by_length(spelled: dict[str, list[int]], shortest: int) -> Iterator[tuple[int, list[str]]]:
-    """Words of up to so many characters: each group of twice the width of the one before, the last of all the rest."""
-    groups: list[list[str]] = [[] for _ in range(GROUPS)]
-    widths = [shortest << k for k in range(GROUPS)]
-    for word, characters in spelled.items():
-        groups[min(bisect_left(widths, len(characters)), GROUPS - 1)].append(word)
-    longest = max((len(spelled[word]) for word in groups[-1]), default=0)
-    yield from zip([*widths[:-1], max(widths[-1], longest)], groups, strict=True)
+    """Words of up to so many characters: groups of twice the width of the one before, and beyond them of four times."""
+    words = sorted(spelled, key=lambda word: len(spelled[word]))
+    width, first, groups = shortest, 0, 0
+    while first < len(words) or groups < GROUPS:
+        last = first
+        while last < len(words) and len(spelled[words[last]]) <= width:
+            last += 1
+        yield width, words[first:last]
+        groups += 1
+        width, first = (2 if groups < GROUPS else 4) * width, last

@@ -132,7 +132,7 @@ class CharacterVectors(keras.layers.Layer):
         return self.project(pooled) if self.project else pooled
 
     def _best_window(self, layer, width: int, vectors, lengths):
-        if self.options.activation not in _NOT_MONOTONIC:
+        if self.options.activation in _MONOTONIC:
             kernel, bias = value_of(layer.kernel), value_of(layer.bias)
             return layer.activation(pooled_convolution(vectors, kernel, bias, lengths))
         convolved = layer(vectors)
@@ -140,5 +140,5 @@ class CharacterVectors(keras.layers.Layer):
         return ops.max(ops.where(inside[..., None], convolved, -1e30), axis=1)
 
 
-_NOT_MONOTONIC = ("gelu", "silu", "mish")
-"""Of the activations those whose maximum is not that of the largest number."""
+_MONOTONIC = ("linear", "relu", "relu6", "elu", "selu", "tanh", "hard_tanh", "sigmoid", "log_sigmoid", "softplus")
+"""Activations that are largest where the number is."""

@@ -132,7 +132,8 @@ def train_head(
         began = time.perf_counter()
         if gradual and model.unfreeze(number - 1):
             step = training_step(model)
-        losses = [float(step(x, y)) for _, x, y in ahead(texts.batches(targets, settings.batch_size, random))]
+        batches = texts.batches(targets, settings.batch_size, random)
+        losses = [float(step(x, y)) for _, x, y in ahead(batches, most=1)]
         speed = texts.words / (time.perf_counter() - began)
         last = model.get_weights()
         optimizer.finalize_variable_values(weights)

@@ -146,7 +146,7 @@ def train(config: Config, change: Changes = None) -> None:
     from pipeline.config import Seq2seqConfig, TrainConfig, read_config
 
     read = read_config(TrainConfig, config, change)
-    _share_cores()
+    share_cores(read.task, read.head, read.embedding.kind)
     _load_keras()
     from pipeline.progress import print_epoch, print_scores
 
@@ -174,7 +174,7 @@ def tune(config: Config, change: Changes = None) -> None:
     from pipeline.tune_config import read_tuning
 
     read = read_tuning(config, change)
-    _share_cores()
+    share_cores(read.config.task, read.config.head, read.config.embedding.kind)
     _load_keras()
     from pipeline.progress import print_trial
     from pipeline.tune import lines_of, tune_stage
@@ -476,10 +476,14 @@ def _check_tokenizer(tokenizer: str | None) -> None:
         raise typer.BadParameter(message, param_hint="--tokenizer")
 
 
-def _share_cores() -> None:
-    """Give each direction of a bidirectional head half of the cores: both run at once, and the products of a step are
-    too small to be parted further. A user's own setting wins."""
-    os.environ.setdefault("TF_NUM_INTRAOP_THREADS", str(max(1, (os.cpu_count() or 1) // 2)))
+def share_cores(task: str, head: Any, source: str = "none") -> None:
+    """Give each direction of a recurrent head half of the cores, where there is nothing else to compute: both run at
+    once, and the products of a step are too small to be parted further. A user's own setting wins."""
+    from models.options import RECURRENT
+
+    if task != "seq2seq" and source != "bilm" and head.bidirectional and head.encoder in RECURRENT:
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        os.environ.setdefault("TF_NUM_INTRAOP_THREADS", str(max(1, cores // 2)))
 
 
 def _load_keras() -> None:

@@ -58,7 +58,8 @@ class ConfigFile:
         """The config that the values make.
 
         Raises:
-            ConfigError: a key is unknown, missing or of a wrong type; the message names the line and the key.
+            ConfigError: a key is unknown, missing or of a wrong type; the message names the line or the change, and
+                the key.
         """
         try:
             return kind.model_validate(self.values)
@@ -72,8 +73,9 @@ class ConfigFile:
             kind: of config.
             detail: of pydantic's `ValidationError.errors`.
         """
-        keys = [str(part) for part in detail["loc"]]
-        place, key = self._place(keys), ".".join(keys)
+        # Where a value may be of several types, pydantic names the type, too.
+        keys = [str(part) for part in detail["loc"] if "[" not in str(part)]
+        place, key = self.place(keys), ".".join(keys)
         if detail["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
             known = _known_keys(kind, keys[:-1])
             close = difflib.get_close_matches(keys[-1], known, n=1)
@@ -92,15 +94,17 @@ class ConfigFile:
         message = detail["msg"].removeprefix("Input should be ").removeprefix("String should have ")
         return f"{place}: '{key}' is {detail['input']!r}; expected {message}"
 
-    def _place(self, keys: list[str]) -> str:
-        """The change that set a key or a part of it, else the line of the key, or of the section that lacks it."""
-        line, found = _line(self.node, keys)
-        key = ".".join(keys) + "."
+    def place(self, keys: Sequence[str]) -> str:
+        """The change that set a key; else its line, or that of the section that lacks it, with what changed in it."""
+        line, key = _line(self.node, keys), ".".join([*keys, ""])
+        inside: list[str] = []
         for change in reversed(self.changes):
             changed = change.partition("=")[0] + "."
-            if key.startswith(changed) or (not found and changed.startswith(key)):
+            if key.startswith(changed):
                 return f"--set {change}"
-        return f"{self.path} line {line}" if line else f"{self.path}"
+            if keys and changed.startswith(key):
+                inside.insert(0, f" --set {change}")
+        return f"{self.path}" + (f" line {line}" if line else "") + (" with" if inside else "") + "".join(inside)
 
 
 def set_value(values: dict[str, Any], key: str, value: Any) -> None:
@@ -167,14 +171,14 @@ def _known_keys(kind: Any, keys: list[str]) -> list[str]:
     return list(getattr(kind, "model_fields", {}))
 
 
-def _line(node: yaml.Node | None, keys: list[str]) -> tuple[int | None, bool]:
-    """The line of a key, or of the section that lacks it; and whether the key itself was found."""
+def _line(node: yaml.Node | None, keys: Sequence[str]) -> int | None:
+    """The line of a key, or of the section that lacks it."""
     line = None
     for key in keys:
         if not isinstance(node, yaml.MappingNode):
-            return line, False
+            break
         found = next(((name, value) for name, value in node.value if name.value == key), None)
         if found is None:
-            return line, False
+            break
         line, node = found[0].start_mark.line + 1, found[1]
-    return line, True
+    return line

@@ -157,11 +157,13 @@ def read_tuning(path: Path, changes: list[str] | None = None) -> Tuning:
     tuning = Tuning(path, tune, training, config)
     known = METRICS[config.task]
     if tune.metric not in (None, *known):
-        raise ConfigError(f"{path}: 'tune.metric' is '{tune.metric}'; expected one of {', '.join(known)}")
+        raise ConfigError(
+            f"{file.place(['tune', 'metric'])}: 'tune.metric' is '{tune.metric}'; expected one of {', '.join(known)}"
+        )
     for key, space in tune.search.items():
         for value in (space.low, space.high) if isinstance(space, Range) else space:
             for message in _mistakes(tuning, key, value):
-                raise ConfigError(f"{path}: 'tune.search.{key}': {message}")
+                raise ConfigError(f"{file.place(['tune', 'search', key])}: 'tune.search.{key}': {message}")
     return tuning
 
 

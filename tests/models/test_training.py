@@ -5,7 +5,8 @@ from embeddings.errors import ConfigError, InputError
 from embeddings.store import Store
 from models.examples import Examples
 from models.metrics import main_metric, score
-from models.options import Biattention, HeadOptions, TrainingSettings
+from models.options import Biattention, CharacterInput, HeadOptions, TrainingSettings
+from models.preparation import prepare
 from models.texts import Texts
 from models.training import predict_labels, train_head
 
@@ -46,6 +47,17 @@ def test_a_tagger_learns_spans_and_the_same_seed_gives_the_same(tmp_path):
         assert labels == ["O", "B-X", "I-X"]
         assert predict_labels("tagging", head, labelled[1], labels) == labelled[0].targets
     assert runs[0] == runs[1]
+
+
+def test_a_batch_may_have_a_word_of_any_length():
+    texts = [["a", "b" * 300], ["b", "a"], ["a", "b" * 3000], ["b"]]
+    examples = Examples(texts, [["X", "O"], ["O", "X"], ["X", "O"], ["O"]], [""] * 4)
+    prepared = prepare("tagging", HeadOptions(inputs=(CharacterInput(dim=4),), units=3), examples, [], bilm=False)
+    settings = TrainingSettings(epochs=2, batch_size=1)
+    both = (examples, None), (examples, None)
+    head = train_head("tagging", prepared.options, settings, prepared.labels, *both, 1, features=prepared.features)
+    found = predict_labels("tagging", head, Texts(None, examples, prepared.options, prepared.features), ["X", "O"])
+    assert [len(tags) for tags in found] == [2, 2, 2, 1]
 
 
 def test_other_heads_learn_too(tmp_path):

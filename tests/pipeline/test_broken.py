@@ -131,7 +131,7 @@ CONFIGS: dict[str, tuple[tuple[str, str] | list[str], str]] = {
     "no keys": (("name: a-name", "- a\n#"), "{config} line 3: not YAML (..."),
     "random weights of nothing": (
         ["embedding.source=none", "embedding.weights=random"],
-        "{config} line 8: 'embedding': weights 'random' is for a biLM; the source is none",
+        "{config} line 8 with --set embedding.source=none --set embedding.weights=random: 'embedding': weights 'random' is for a biLM; the source is none",
     ),
     "fine-tuning of nothing": (
         ["embedding.source=none", "training.fine_tune=true"],
@@ -155,11 +155,11 @@ CONFIGS: dict[str, tuple[tuple[str, str] | list[str], str]] = {
     ),
     "no inputs": (
         ["head.inputs=[]"],
-        "{config} line 10: 'head': 'inputs' is empty; expected one input at least",
+        "{config} line 10 with --set head.inputs=[]: 'head': 'inputs' is empty; expected one input at least",
     ),
     "ELMo twice": (
         ["head.inputs=[{kind: elmo}, {kind: elmo}]"],
-        "{config} line 10: 'head': 'inputs' has 2 of kind 'elmo'; expected one at most",
+        "{config} line 10 with --set head.inputs=[{kind: elmo}, {kind: elmo}]: 'head': 'inputs' has 2 of kind 'elmo'; expected one at most",
     ),
     "an unknown input": (
         ["head.inputs=[{kind: letters}]"],
@@ -171,7 +171,7 @@ CONFIGS: dict[str, tuple[tuple[str, str] | list[str], str]] = {
     ),
     "constraints of another scheme": (
         ["head.scheme=BIO", "head.constraints=BIOUL"],
-        "{config} line 10: 'head': constraints 'BIOUL' do not fit the scheme 'BIO'",
+        "{config} line 10 with --set head.scheme=BIO --set head.constraints=BIOUL: 'head': constraints 'BIOUL' do not fit the scheme 'BIO'",
     ),
     "several labels a word": (
         ["head.multi_label=true"],
@@ -195,11 +195,11 @@ CONFIGS: dict[str, tuple[tuple[str, str] | list[str], str]] = {
     ),
     "the last state of convolutions": (
         ["head.pooling=last", "head.encoder=cnn"],
-        "{config} line 10: 'head': pooling 'last' needs a recurrent encoder, found encoder 'cnn'",
+        "{config} line 10 with --set head.pooling=last --set head.encoder=cnn: 'head': pooling 'last' needs a recurrent encoder, found encoder 'cnn'",
     ),
     "momentum of Adam": (
         ["training.optimizer=adam", "training.momentum=0.9"],
-        "{config} line 12: 'training': momentum is for sgd, found optimizer 'adam'",
+        "{config} line 12 with --set training.optimizer=adam --set training.momentum=0.9: 'training': momentum is for sgd, found optimizer 'adam'",
     ),
     "TF-IDF that translates": (
         ["task=seq2seq", "embedding.source=tfidf"],
@@ -215,7 +215,7 @@ CONFIGS: dict[str, tuple[tuple[str, str] | list[str], str]] = {
     ),
     "more translations than hypotheses": (
         ["task=seq2seq", "head.beam=2", "head.n_best=3"],
-        "{config} line 10: 'head': n_best 3 is more than the beam of 2 holds",
+        "{config} line 10 with --set head.beam=2 --set head.n_best=3: 'head': n_best 3 is more than the beam of 2 holds",
     ),
     "pooling of a translation": (
         ["task=seq2seq", "head.pooling=max"],

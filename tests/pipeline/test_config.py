@@ -63,6 +63,15 @@ def test_a_change_is_not_blamed_on_the_file(write):
         assert str(error.value).startswith(f"--set {change}: {known}")
     with pytest.raises(ConfigError, match=r"config\.yaml line 11: 'head\.units' is 'x'"):
         read_config(TrainConfig, write("units: 7", "units: x"), ["head.depth=2"])
+    # Either of two that do not go together may be the wrong one.
+    with pytest.raises(
+        ConfigError, match=r"config\.yaml line 10 with --set head\.encoder=none: 'head': pooling 'last'"
+    ):
+        read_config(TrainConfig, write("units: 7", "pooling: last"), ["seed=2", "head.encoder=none"])
+    with pytest.raises(
+        ConfigError, match=r"(?m)^--set training\.class_weights\.a=-1: 'training\.class_weights\.a' is -1"
+    ):
+        read_config(TrainConfig, write("epochs: 3", "class_weights: {{b: 1.0}}"), ["training.class_weights.a=-1"])
 
 
 def test_a_file_that_cannot_be_read_is_named(tmp_path):
