@@ -5,8 +5,8 @@
 
 Both have word vectors of 50 numbers, a convolution of 128 filters over the characters, two bidirectional LSTM layers of
 200 units and a CRF, and learn the universal parts of speech of EWT in batches of sentences of like length, with Adam.
-They take turns, with all cores of the machine. Printed: the words of the training data over
-the median seconds of an epoch but the first, in which the first compiles or allocates; validation is left out.
+They take turns, with all cores of the machine. Printed: the words of the training data over the median seconds of an
+epoch but the first, in which the first compiles or allocates; validation is left out.
 """
 
 import argparse

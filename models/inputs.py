@@ -132,6 +132,7 @@ class CharacterVectors(keras.layers.Layer):
         return self.project(pooled) if self.project else pooled
 
     def _best_window(self, layer, width: int, vectors, lengths):
+        """The maximum over the windows in each word, `[words, filters]`; of no use where a word has none."""
         if self.options.activation in _MONOTONIC:
             kernel, bias = value_of(layer.kernel), value_of(layer.bias)
             return layer.activation(pooled_convolution(vectors, kernel, bias, lengths))
@@ -140,5 +141,17 @@ class CharacterVectors(keras.layers.Layer):
         return ops.max(ops.where(inside[..., None], convolved, -1e30), axis=1)
 
 
-_MONOTONIC = ("linear", "relu", "relu6", "elu", "selu", "tanh", "hard_tanh", "sigmoid", "log_sigmoid", "softplus")
-"""Activations that are largest where the number is."""
+_MONOTONIC = (
+    "linear",
+    "relu",
+    "relu6",
+    "elu",
+    "selu",
+    "tanh",
+    "hard_tanh",
+    "sigmoid",
+    "log_sigmoid",
+    "softplus",
+    "softsign",
+)
+"""Activations that are largest where the number is: their maximum can be taken before them."""
