@@ -55,8 +55,11 @@ SPANS = TAGGER | {
     "training.patience": 15,
 }
 
-CLASSIFIER = {
-    "head.inputs": [{"kind": "words", "dim": 300, "lowercase": True}],
+CONVOLUTIONS = {
+    "head.inputs": [
+        {"kind": "words", "dim": 300, "lowercase": True},
+        {"kind": "characters", "dim": 25, "widths": [3, 4], "filters": 50},
+    ],
     "head.encoder": "cnn",
     "head.units": 100,
     "head.widths": [3, 4, 5],
@@ -68,7 +71,23 @@ CLASSIFIER = {
     "training.learning_rate": 1e-3,
     "training.average": 0.99,
 }
-"""Kim 2014 with vectors from random numbers (`CNN-rand`), trained by Adam."""
+"""The network of Kim 2014 with vectors from random numbers (`CNN-rand`), over characters too, trained by Adam."""
+
+BAG = {
+    "head.inputs": [{"kind": "words", "dim": 100, "lowercase": True}],
+    "head.encoder": "none",
+    "head.pooling": "mean",
+    "head.dropout": 0.3,
+    "head.word_dropout": 0.3,
+    "head.output_dropout": 0.5,
+    "training.epochs": 10,
+    "training.patience": 10,
+    "training.batch_size": 50,
+    "training.learning_rate": 2e-3,
+    "training.average": 0.99,
+}
+"""The mean of the words' vectors, some words left out in training (Iyyer et al. 2015): as good here as `CONVOLUTIONS`
+in a fifth of the time, but where the order of the words decides."""
 
 
 class Task(NamedTuple):
@@ -89,11 +108,11 @@ class Task(NamedTuple):
 
 TASKS = {
     "conll2000": Task("f1", SPANS, "94.13 BiLSTM-CRF from random (Huang et al. 2015)"),
-    "conll2002": Task("f1", SPANS, "85.75 with pretrained vectors (Lample et al. 2016)"),
+    "conll2002": Task("f1", SPANS | {"training.epochs": 8}, "85.75 with pretrained vectors (Lample et al. 2016)"),
     "ewt": Task("accuracy", TAGGER, "95.4 (Stanza 1.0)"),
-    "trec": Task("accuracy", CLASSIFIER, "91.2 CNN-rand (Kim 2014)"),
-    "subj": Task("accuracy", CLASSIFIER, "89.6 CNN-rand (Kim 2014)", folds=10),
-    "mr": Task("accuracy", CLASSIFIER, "76.1 CNN-rand (Kim 2014)", folds=10),
+    "trec": Task("accuracy", CONVOLUTIONS, "91.2 CNN-rand (Kim 2014)"),
+    "subj": Task("accuracy", BAG, "89.6 CNN-rand (Kim 2014)", folds=10),
+    "mr": Task("accuracy", BAG, "76.1 CNN-rand (Kim 2014)", folds=10),
 }
 
 

@@ -86,8 +86,7 @@ def test_bags_of_characters(features, random, encoder):
             np.testing.assert_allclose(vector, getattr(x, encoder)(axis=0), atol=1e-4)
 
 
-@pytest.mark.parametrize("bidirectional", [True, False])
-@pytest.mark.parametrize("encoder", ["lstm", "gru"])
+@pytest.mark.parametrize(("encoder", "bidirectional"), [("lstm", True), ("gru", False)])
 def test_no_answer_depends_on_padding(features, encoder, bidirectional):
     character = CharacterInput(encoder=encoder, units=3, depth=2, bidirectional=bidirectional)
     options = HeadOptions(
