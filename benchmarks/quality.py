@@ -86,8 +86,8 @@ BAG = {
     "training.learning_rate": 2e-3,
     "training.average": 0.99,
 }
-"""The mean of the words' vectors, some words left out in training (Iyyer et al. 2015): as good here as `CONVOLUTIONS`
-in a fifth of the time, but where the order of the words decides."""
+"""The mean of the words' vectors, some words left out in training (Iyyer et al. 2015): as good as Kim's network on the
+first three folds of MR, and quicker."""
 
 
 class Task(NamedTuple):
