@@ -8,6 +8,9 @@ import numpy as np
 def fit_temperature(logits: np.ndarray, targets: np.ndarray, multi_label: bool = False) -> float:
     """The temperature T > 0 for which the labels are the most probable under softmax(logits / T) (section 4.2).
 
+    Of N answers none is taken for surer than (N + 1) / (N + 2), as Platt 1999 ("Probabilistic outputs for support
+    vector machines", section 2.2) does it: a few that are all right are no proof that all others will be.
+
     Args:
         logits: `[texts, labels]`, of texts that the head has not learned from.
         targets: int `[texts]`, or with many labels to a text 0 and 1 `[texts, labels]`.
@@ -16,15 +19,18 @@ def fit_temperature(logits: np.ndarray, targets: np.ndarray, multi_label: bool =
     from scipy.optimize import minimize_scalar
 
     logits = logits.astype(np.float64)
+    one_hot = targets > 0 if multi_label else np.arange(logits.shape[1]) == targets[:, None]
+    doubt = 1 / (2 + (targets.size if multi_label else len(targets)))
+    truth = np.where(one_hot, 1 - doubt, doubt / (1 if multi_label else max(1, logits.shape[1] - 1)))
 
     def loss(logarithm: float) -> float:
         z = logits / np.exp(logarithm)
         if multi_label:
-            return float(np.mean(np.logaddexp(0, np.where(targets > 0, -z, z))))
+            return float(np.mean(np.logaddexp(0, z) - truth * z))
         z = z - z.max(axis=1, keepdims=True)
-        return float(np.mean(np.log(np.exp(z).sum(axis=1)) - z[np.arange(len(z)), targets]))
+        return float(np.mean(np.log(np.exp(z).sum(axis=1)) - (truth * z).sum(axis=1)))
 
-    # Beyond a hundredfold either way a text that is right, or wrong, for certain has no best temperature.
+    # Beyond a hundredfold either way nothing changes any more.
     found = minimize_scalar(loss, bounds=(-np.log(100), np.log(100)), method="bounded")
     return float(np.exp(found.x))
 

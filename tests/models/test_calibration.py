@@ -30,8 +30,14 @@ def test_the_error_is_that_of_the_definition():
     assert many == pytest.approx((0.3 + 0.2) / 2)
 
 
-def test_a_text_that_is_always_right_has_a_temperature():
-    assert 0 < fit_temperature(np.array([[5.0, 0.0]]), np.array([0])) < 1
+@pytest.mark.parametrize("multi_label", [False, True])
+def test_answers_that_are_all_right_are_not_taken_for_certain(multi_label):
+    """Of N right answers the next is right with (N + 1) / (N + 2), by Laplace's rule of succession."""
+    logits = np.tile([[5.0, -5.0]], (8, 1))
+    targets = np.tile([[1.0, 0.0]], (8, 1)) if multi_label else np.zeros(8, int)
+    given = probabilities(logits / fit_temperature(logits, targets, multi_label), multi_label)
+    answers = 16 if multi_label else 8
+    assert given.max() == pytest.approx((answers + 1) / (answers + 2), abs=1e-4)
 
 
 def test_reliability_bins_count_the_answers_by_brute_force(random):
