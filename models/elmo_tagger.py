@@ -132,8 +132,8 @@ def _tags(y: Any, sentences: list[list[str]]) -> list[list[str]]:
     found = []
     for k, (tags, words) in enumerate(zip(y, sentences, strict=True)):
         if isinstance(tags, str) or not all(isinstance(tag, str) for tag in tags):
-            raise TypeError(f"text {k} has the tags {tags!r}; expected a list of str")
+            raise TypeError(f"X[{k}] has the tags {tags!r}; expected a list of str")
         if len(tags) != len(words):
-            raise ValueError(f"text {k} has {len(words)} words and {len(tags)} tags; expected a tag for each word")
+            raise ValueError(f"X[{k}] has {len(words)} words and {len(tags)} tags; expected a tag for each word")
         found.append([str(tag) for tag in tags])
     return found

@@ -41,7 +41,7 @@ def words_of_texts(X: Any, tokenizer: TokenizerName | None, empty: bool = False)
         raise ValueError("X has no texts; expected at least one")
     for k, sentence in enumerate(sentences):
         if not empty and not any(word.strip() for word in sentence):
-            raise ValueError(f"text {k} has no words; expected at least one")
+            raise ValueError(f"X[{k}] has no words; expected at least one")
     return sentences
 
 
@@ -49,24 +49,24 @@ def _words(text: Any, k: int, tokenizer: TokenizerName | None) -> list[str]:
     expected = "a str or a list of words" if tokenizer else "a list of words"
     if isinstance(text, str):
         if tokenizer is None:
-            raise TypeError(f"text {k} is of the type str; expected {expected}")
+            raise TypeError(f"X[{k}] is of the type str; expected {expected}")
         _check_text(text, k)
         # NumPy's strings are no str to spaCy.
         found = words(str(text), tokenizer)
     elif isinstance(text, Sequence | np.ndarray):
         found = list(text)
     else:
-        raise TypeError(f"text {k} is of the type {type(text).__name__}; expected {expected}")
+        raise TypeError(f"X[{k}] is of the type {type(text).__name__}; expected {expected}")
     for word in found:
         if not isinstance(word, str):
-            raise TypeError(f"text {k} has a word of the type {type(word).__name__}, {word!r}; expected str")
+            raise TypeError(f"X[{k}] has a word of the type {type(word).__name__}, {word!r}; expected str")
         _check_text(word, k)
     return [str(word) for word in found]
 
 
 def _check_text(text: str, k: int) -> None:
     if not is_text(text):
-        raise ValueError(f"text {k} holds half a character (a lone surrogate); expected Unicode text")
+        raise ValueError(f"X[{k}] holds half a character (a lone surrogate); expected Unicode text")
 
 
 def options_of(kind: type[T], parameters: dict[str, Any], name: str) -> T:

@@ -68,7 +68,7 @@ class HeadEstimator(BaseEstimator):
         if below and below.embeds_texts and self._task != "classification":
             raise ValueError(f"source {self.source} gives one vector a text; {self._task} needs one a word")
         train, held_out = (
-            Examples([sentences[k] for k in part], [targets[k] for k in part], [f"text {k}" for k in part])
+            Examples([sentences[k] for k in part], [targets[k] for k in part], [f"X[{k}]" for k in part])
             for part in self._parts(len(sentences), strata, seed)
         )
         epochs: list = []

@@ -16,6 +16,7 @@ from models.features import Features
 from models.labels import answers
 from models.model_folder import AnyHead, load_model
 from models.predictions import Path, Prediction, Tagging, by_label, classification, spans_of
+from models.scoring import scorer
 from models.texts import mask_of, padded
 
 Text = str | Sequence[str | Sequence[str]]
@@ -110,18 +111,18 @@ class Predictor:
     def _read_pair(self, texts: Any, position: int) -> tuple[Read, Read]:
         if isinstance(texts, str) or len(texts) != 2:
             found = "one text" if isinstance(texts, str) else f"{len(texts)} texts"
-            raise InputError(f"text {position} is {found}; expected two, as this model reads pairs")
+            raise InputError(f"texts[{position}] is {found}; expected two, as this model reads pairs")
         first, second = (self._read(text, position) for text in texts)
         return first, second
 
     def _read(self, text: Any, position: int) -> Read:
         if not isinstance(text, str) and not all(isinstance(word, str) for word in text):
-            raise InputError(f"text {position} is a pair of texts; expected one text, as this model reads no pairs")
+            raise InputError(f"texts[{position}] is a pair of texts; expected one text, as this model reads no pairs")
         raw = text if isinstance(text, str) else " ".join(text)
         if not is_text(raw):
-            raise InputError(f"text {position} holds half a character (a lone surrogate); expected Unicode text")
+            raise InputError(f"texts[{position}] holds half a character (a lone surrogate); expected Unicode text")
         if not raw.strip():
-            raise InputError(f"text {position} has no words; expected at least one")
+            raise InputError(f"texts[{position}] has no words; expected at least one")
         return raw, tokenize(raw, self.description.tokenizer) if isinstance(text, str) else tokens_of_words(text)
 
     def _predict_batch(self, batch: list, logits: bool) -> list:
@@ -159,7 +160,7 @@ class Predictor:
         """The head's scores, what it makes of them, and the words of each text."""
         x = self._inputs([[token.text for token in tokens] for _, tokens in batch])
         lengths = x["mask"].sum(axis=1)
-        scores = self._head.predict_on_batch(x)
+        scores = scorer(self._head)(x)
         return scores, self._head.decode(scores, lengths), lengths
 
     def _inputs(self, sentences: list[list[str]]) -> dict[str, Any]:

@@ -25,6 +25,7 @@ from models.metrics import main_metric, score
 from models.optimizers import build_optimizer
 from models.options import HeadOptions, Task, TrainingSettings, WordInput, check_trainable
 from models.pretrained_vectors import PretrainedVectors
+from models.scoring import scorer
 from models.tagger import Tagger
 from models.text_classifier import TextClassifier
 from models.texts import Layers, Texts
@@ -232,22 +233,12 @@ def best_epoch(epochs: Sequence[Epoch], task: Task, labels: Sequence[str]) -> Ep
     return max(epochs, key=lambda epoch: epoch.scores[metric])
 
 
-def _prediction(head: Head | HeadOnBiLM) -> Callable[[dict], np.ndarray]:
-    """The head's answers, traced once for batches of any shape."""
-    if keras.backend.backend() != "tensorflow":
-        return head.predict_on_batch
-    # Kept, since a trace costs seconds and training asks after each epoch.
-    if not hasattr(head, "traced"):
-        head.traced = compiled(lambda x: head(x, training=False))
-    return lambda x: head.traced(x).numpy()
-
-
 def predict_logits(head: Head | HeadOnBiLM, texts: Texts, batch_size: int = 128) -> np.ndarray:
     """What a classifier scores the labels with: `[texts, labels]`, in the order of the texts."""
     logits: list = [None] * len(texts)
-    predict = _prediction(head)
+    score_batch = scorer(head)
     for positions, x, _ in texts.batches(None, batch_size):
-        for position, row in zip(positions, predict(x), strict=True):
+        for position, row in zip(positions, score_batch(x), strict=True):
             logits[position] = row
     return np.stack(logits)
 
@@ -265,9 +256,9 @@ def predict_labels(
     """
     texts = Texts(texts) if isinstance(texts, Store) else texts
     predicted: list = [None] * len(texts)
-    predict = _prediction(head)
+    score_batch = scorer(head)
     for positions, x, _ in texts.batches(None, batch_size):
-        decoded: Any = head.decode(predict(x), x["mask"].sum(axis=1))
+        decoded: Any = head.decode(score_batch(x), x["mask"].sum(axis=1))
         if task == "tagging":
             found = [answers(head.options, labels, path) for path in decoded]
         else:

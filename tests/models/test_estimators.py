@@ -302,10 +302,10 @@ def test_a_source_that_has_changed_or_gone_is_named(tiny_options, mixed_bilm_fol
         ([], ValueError, "X has no texts; expected at least one"),
         (3, TypeError, "X is of the type int; expected a list of texts"),
         (np.zeros((2, 3)), ValueError, r"X has the shape \(2, 3\); expected a list of texts, such as one column"),
-        (["a", 1.5], TypeError, "text 1 is of the type float; expected a str or a list of words"),
-        ([["a"], ["b", None]], TypeError, "text 1 has a word of the type NoneType, None; expected str"),
-        (["a", "  "], ValueError, "text 1 has no words; expected at least one"),
-        (["a", "\ud800"], ValueError, "text 1 holds half a character"),
+        (["a", 1.5], TypeError, r"X\[1\] is of the type float; expected a str or a list of words"),
+        ([["a"], ["b", None]], TypeError, r"X\[1\] has a word of the type NoneType, None; expected str"),
+        (["a", "  "], ValueError, r"X\[1\] has no words; expected at least one"),
+        (["a", "\ud800"], ValueError, r"X\[1\] holds half a character"),
     ],
 )
 def test_texts_that_are_none_are_refused(given, kind, message):
@@ -357,9 +357,9 @@ def test_wrong_parameters_of_the_vectorizer_are_named(parameters, message, tiny_
 @pytest.mark.parametrize(
     ("texts", "tags", "kind", "message"),
     [
-        (["a text"], [["O"]], TypeError, "text 0 is of the type str; expected a list of words"),
-        ([["a", "b"]], [["O"]], ValueError, "text 0 has 2 words and 1 tags; expected a tag for each word"),
-        ([["a"]], ["O"], TypeError, "text 0 has the tags 'O'; expected a list of str"),
+        (["a text"], [["O"]], TypeError, r"X\[0\] is of the type str; expected a list of words"),
+        ([["a", "b"]], [["O"]], ValueError, r"X\[0\] has 2 words and 1 tags; expected a tag for each word"),
+        ([["a"]], ["O"], TypeError, r"X\[0\] has the tags 'O'; expected a list of str"),
         ([["a"], ["b"]], [["O"], ["O"]], ValueError, r"y has one tag \(one class\), 'O'; expected two at least"),
     ],
 )

@@ -55,7 +55,7 @@ def test_words_are_taken_as_they_are(predictors):
 
 @pytest.mark.parametrize("texts", [["fine", ""], ["fine", " \n "], [["fine"], []], [["fine"], [" "]]])
 def test_a_text_without_words_is_named(predictors, texts):
-    with pytest.raises(InputError, match="text 1 has no words"):
+    with pytest.raises(InputError, match=r"texts\[1\] has no words"):
         predictors["classification"].predict(texts)
 
 

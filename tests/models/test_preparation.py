@@ -115,7 +115,7 @@ def test_pairs_learn_and_are_answered(tmp_path):
     predictor = kept(tmp_path / "model", "classification", found, head, data)
     one, other = predictor.predict([("cats", ["cats"]), ["The cat sat", "other words"]])
     assert (one.label, other.label) == ("same", "other")
-    for texts, message in ((["cats"], "text 0 is one text"), ([["a", "b", "c"]], "text 0 is 3 texts")):
+    for texts, message in ((["cats"], r"texts\[0\] is one text"), ([["a", "b", "c"]], r"texts\[0\] is 3 texts")):
         with pytest.raises(InputError, match=message):
             predictor.predict(texts)
     assert tfidf_predictions("classification", data, data) == data.targets

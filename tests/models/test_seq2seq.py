@@ -209,7 +209,7 @@ def test_a_search_that_cannot_be_is_refused(folder):
         translator.translate(["the"], beam=2, n_best=3)
     with pytest.raises(InputError, match="a translation has no score of each label"):
         translator.predict(["the"], logits=True)
-    with pytest.raises(InputError, match="text 1 has no words"):
+    with pytest.raises(InputError, match=r"texts\[1\] has no words"):
         translator.predict(["the", ""])
     with pytest.raises(ValueError, match="n_best 6 is more than the beam of 5 holds"):
         options(n_best=6)

@@ -75,7 +75,7 @@ REFUSED = {
         422,
         "texts.1: string should have at least 1 character",
     ),
-    "only spaces": ({"model": "tiny-tagging", "texts": ["a", "  "]}, 422, "text 1 has no words"),
+    "only spaces": ({"model": "tiny-tagging", "texts": ["a", "  "]}, 422, "texts[1] has no words"),
     "a number": ({"model": "tiny-tagging", "texts": [1]}, 422, "texts.0"),
     "a string": ({"model": "tiny-tagging", "texts": "a"}, 422, "texts: input should be a valid list"),
     "too many": ({"model": "tiny-tagging", "texts": ["a"] * 1001}, 422, "texts: list should have at most 1000 items"),
