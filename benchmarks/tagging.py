@@ -24,11 +24,11 @@ CLEAN = dict(os.environ)
 HERE = Path(__file__).resolve().parent
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
+from models.cores import share_cores  # noqa: E402
 from models.examples import Examples  # noqa: E402
 from models.options import CharacterInput, HeadOptions, TrainingSettings, WordInput  # noqa: E402
 from models.preparation import prepare  # noqa: E402
 from models.training import Epoch, train_head  # noqa: E402
-from pipeline.cli import share_cores  # noqa: E402
 from pipeline.config import TrainConfig, read_config  # noqa: E402
 from pipeline.train import read_split  # noqa: E402
 

@@ -143,6 +143,7 @@ def data(
 @app.command()
 def train(config: Config, change: Changes = None) -> None:
     """Train a head, track it in MLflow and register it."""
+    from models.cores import share_cores
     from pipeline.config import Seq2seqConfig, TrainConfig, read_config
 
     read = read_config(TrainConfig, config, change)
@@ -171,6 +172,7 @@ def train(config: Config, change: Changes = None) -> None:
 @app.command()
 def tune(config: Config, change: Changes = None) -> None:
     """Train with many values of some keys, and find those that validate best."""
+    from models.cores import share_cores
     from pipeline.tune_config import read_tuning
 
     read = read_tuning(config, change)
@@ -282,35 +284,45 @@ def predict(
         raise typer.BadParameter("needs --json", param_hint="--logits")
 
     folder = find_model(model).folder
+    place = "text" if texts else "standard input line"
+    # A line without words has an empty one for an answer, so that answers stand beside their texts.
+    lines = texts or _standard_input()
+    texts = texts or [line for line in lines if line.strip()]
     if not texts:
-        texts = [line for line in _standard_input() if line.strip()]
-        if not texts:
-            raise InputError("standard input: no text; expected at least one line")
+        raise InputError("standard input: no text; expected at least one line")
     _load_keras()
     from models.predictions import to_json
     from models.predictor import Predictor
     from pipeline.progress import one_line
 
     predictor = Predictor.load(folder)
-    pairs = getattr(predictor.description.head, "pairs", False)
-    asked: list = [_pair(text, k) if pairs else text for k, text in enumerate(texts)]
-    for text, prediction in zip(texts, predictor.predict(asked, logits=logits), strict=True):
-        print(json.dumps(to_json(prediction), ensure_ascii=False) if as_json else one_line(text, prediction))
+    asked: list = texts
+    if getattr(predictor.description.head, "pairs", False):
+        asked = [_pair(line, f"{place} {k}") for k, line in enumerate(lines, start=1) if line.strip()]
+    answers = iter(predictor.predict(asked, logits=logits))
+    for line in lines:
+        prediction = next(answers) if line.strip() else None
+        if as_json:
+            print(json.dumps(prediction and to_json(prediction), ensure_ascii=False))
+        else:
+            print((prediction and one_line(line, prediction)) or "")
 
 
-def _pair(text: str, position: int) -> list[str]:
+def _pair(text: str, place: str) -> list[str]:
     pair = text.split("\t")
     if len(pair) != 2:
-        raise InputError(f"text {position} has {len(pair) - 1} tabs; expected one, as this model reads pairs of texts")
+        raise InputError(f"{place} has {len(pair) - 1} tabs; expected one, as this model reads pairs of texts")
     return pair
 
 
 def _standard_input() -> list[str]:
-    try:
-        return sys.stdin.buffer.read().decode("utf-8").splitlines()
-    except UnicodeDecodeError as error:
-        line = error.object[: error.start].count(b"\n") + 1
-        raise InputError(f"standard input line {line}: not UTF-8; expected UTF-8 text") from None
+    lines: list[str] = []
+    for line in sys.stdin.buffer:
+        try:
+            lines.append(line.rstrip(b"\r\n").decode("utf-8"))
+        except UnicodeDecodeError:
+            raise InputError(f"standard input line {len(lines) + 1}: not UTF-8; expected UTF-8 text") from None
+    return lines
 
 
 @app.command()
@@ -474,16 +486,6 @@ def _check_tokenizer(tokenizer: str | None) -> None:
     if tokenizer not in (None, "spacy", "whitespace", "characters"):
         message = f"'{tokenizer}'; expected spacy, whitespace or characters"
         raise typer.BadParameter(message, param_hint="--tokenizer")
-
-
-def share_cores(task: str, head: Any, source: str = "none") -> None:
-    """Give each direction of a recurrent head half of the cores, where there is nothing else to compute: both run at
-    once, and the products of a step are too small to be parted further. A user's own setting wins."""
-    from models.options import RECURRENT
-
-    if task != "seq2seq" and source != "bilm" and head.bidirectional and head.encoder in RECURRENT:
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        os.environ.setdefault("TF_NUM_INTRAOP_THREADS", str(max(1, cores // 2)))
 
 
 def _load_keras() -> None:

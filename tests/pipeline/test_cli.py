@@ -1,3 +1,4 @@
+import io
 import json
 import socket
 
@@ -69,11 +70,34 @@ def test_predictions_are_lines_or_json(telmo, model_folders):
 
 def test_texts_come_from_standard_input(telmo, model_folders, monkeypatch):
     class Standard:
-        buffer = __import__("io").BytesIO("Ein Käse\n\nzwei\n".encode())
+        buffer = io.BytesIO()
+
+    def answered(*arguments):
+        Standard.buffer = io.BytesIO("Ein Käse\r\n\n  \nzwei\u2028drei\n".encode())
+        code, out, _ = telmo("predict", model_folders["classification"], *arguments)
+        assert code == 0
+        return out.split("\n")[:-1]
 
     monkeypatch.setattr("sys.stdin", Standard)
-    code, out, _ = telmo("predict", model_folders["classification"])
-    assert code == 0 and [line.split("\t")[2] for line in out.splitlines()] == ["Ein Käse", "zwei"]
+    # Answers stand beside their lines, and a line is what ends with a newline and nothing else.
+    first, *empty, last = answered()
+    assert first.endswith("\tEin Käse") and empty == ["", ""] and last.endswith("\tzwei\u2028drei")
+    first, *empty, last = map(json.loads, answered("--json"))
+    assert first.keys() == last.keys() == {"label", "probabilities"} and empty == [None, None]
+
+
+def test_standard_input_that_is_no_text_is_refused(telmo, model_folders, monkeypatch):
+    class Standard:
+        buffer = io.BytesIO()
+
+    monkeypatch.setattr("sys.stdin", Standard)
+    for given, message in (
+        (b"", "standard input: no text; expected at least one line"),
+        (b" \n\n", "standard input: no text; expected at least one line"),
+        (b"good\nno\xff\n", "standard input line 2: not UTF-8; expected UTF-8 text"),
+    ):
+        Standard.buffer = io.BytesIO(given)
+        assert refused(telmo("predict", model_folders["classification"]), message)
 
 
 def test_a_model_is_evaluated(telmo, tmp_path, model_folders):
