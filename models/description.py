@@ -34,6 +34,7 @@ class Description:
         target_tokenizer: for seq2seq, what the words of a translation are.
         temperature: that a classifier's logits are divided by, so that its probabilities are calibrated.
         kind: `head`, or `tfidf` for TF-IDF with logistic regression in place of one.
+        learned_from: SHA-256 of the words and the labels of the training texts, in hexadecimal, if it is known.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Description:
     target_tokenizer: TokenizerName = "spacy"
     temperature: float = 1.0
     kind: Literal["head", "tfidf"] = "head"
+    learned_from: str | None = None
 
 
 def read_description(folder: Path) -> Description:

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, ConfigDict, Field, ValidationInfo, field_validator, model_validator
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
 
 from embeddings.tokenizer import TokenizerName
 from models.options import Task
@@ -134,7 +134,7 @@ class Data(Texts):
             if name.startswith(HUB):
                 hub_parts(name)
             elif not name.startswith(PREFIXES) and not Path(name).is_file():
-                raise ValueError(f"no such file: {name}")
+                raise ValueError(f"no such file: {name}" + _hint(info.data.get("folder")))
         return files
 
     @model_validator(mode="after")
@@ -152,6 +152,10 @@ class Data(Texts):
         return _named_files(getattr(self, split), self.folder)
 
 
+def _hint(folder: Path | None) -> str:
+    return "" if folder is None or folder.is_dir() else f"; no folder {folder}, expected that of the data in 'folder'"
+
+
 def _named_files(files: Any, folder: Path | None) -> list[tuple[str | None, str]]:
     labelled: list[tuple[str | None, str]]
     labelled = list(files.items()) if isinstance(files, dict) else [(None, name) for name in _listed(files)]
@@ -165,13 +169,21 @@ def _listed(files: Any) -> list:
 
 
 class DataConfig(Section):
-    """The part of a training config that `telmo data` reads; the rest may be anything.
+    """What `telmo data` reads of a training config. Its other sections are not looked into, since the biLM that they
+    name need not be there yet.
 
     Args:
         task: classification, tagging or seq2seq.
         data: the labelled texts.
     """
 
-    model_config = ConfigDict(extra="ignore", frozen=True)
     task: Task
     data: Data
+    name: Any = None
+    output: Any = None
+    seed: Any = None
+    embedding: Any = None
+    head: Any = None
+    training: Any = None
+    tracking: Any = None
+    tune: Any = None

@@ -1,7 +1,6 @@
 """The stage `evaluate`: how good a trained model is on labelled texts, how sure that is, and where it fails."""
 
 import json
-from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -24,7 +23,7 @@ from pipeline.breakdown import by_frequency, by_length
 from pipeline.checksums import checksum_of_sentences
 from pipeline.compare import compared
 from pipeline.config import Tracking
-from pipeline.data import read_data
+from pipeline.data import checksum_of_examples, read_data
 from pipeline.data_config import DataConfig, Texts
 from pipeline.data_examples import read_examples
 from pipeline.evaluation_report import html_of, lines_of
@@ -98,6 +97,7 @@ def evaluate_stage(
         examples, training = _read(asked, predictor)
         answers = answers_of(predictor, examples, asked.data)
         report = _report(asked, answers, training)
+        report["frequency_in"] = _frequency_in(asked, training, predictor.description.learned_from)
         if other:
             rival = Predictor.load(other)
             report["comparison"] = compared(asked, answers, rival, lambda: _read(asked, rival)[0])
@@ -120,21 +120,21 @@ def evaluate_stage(
     return report
 
 
-def _read(asked: Evaluation, predictor: Predictor) -> tuple[Examples, Iterable[Sequence[str]] | None]:
-    """The examples, and the words of the training texts if they are at hand, as the model splits texts into words."""
+def _read(asked: Evaluation, predictor: Predictor) -> tuple[Examples, Examples | None]:
+    """The examples, and the training texts if they are at hand, as the model splits texts into words."""
     description = predictor.description
     ways = {"tokenizer": description.tokenizer, "target_tokenizer": description.target_tokenizer}
     if asked.config and asked.config.task != description.task:
         raise ConfigError(f"{asked.data}: 'task' is {asked.config.task}; {description.name} is for {description.task}")
     if asked.config:
         data = read_data(description.task, asked.config.data.model_copy(update=ways))
-        return data.splits[asked.split], data.splits["train"].texts
+        return data.splits[asked.split], data.splits["train"]
     texts = asked.texts.model_copy(update=ways)
-    training = read_examples(asked.train, description.task, texts).texts if asked.train else None
+    training = read_examples(asked.train, description.task, texts) if asked.train else None
     return read_examples(asked.data, description.task, texts), training
 
 
-def _report(asked: Evaluation, answers: Answers, training: Iterable[Sequence[str]] | None) -> dict[str, Any]:
+def _report(asked: Evaluation, answers: Answers, training: Examples | None) -> dict[str, Any]:
     ways = asked.resamples, asked.seed
     drawn = resampled_scores(answers.counts, *ways)
     wrong = sum(not right.all() for right in answers.marks)
@@ -152,13 +152,22 @@ def _report(asked: Evaluation, answers: Answers, training: Iterable[Sequence[str
         "scores": {name: _with_interval(value, drawn[name]) for name, value in answers.counts.scores().items()},
         "labels": {} if answers.task == "seq2seq" else _by_label(answers, *ways),
         "lengths": by_length(answers, *ways),
-        "frequencies": by_frequency(answers, training, *ways),
-        "frequency_in": "these texts" if training is None else "the training texts",
+        "frequencies": by_frequency(answers, training.texts if training else None, *ways),
         "calibration": None if answers.task == "seq2seq" else _calibration(answers),
         "confusions": [] if answers.task == "seq2seq" else confusions(answers),
         "wrong": wrong,
         "mistakes": worst(answers, asked.worst),
     }
+
+
+def _frequency_in(asked: Evaluation, training: Examples | None, learned_from: str | None) -> str:
+    """Where the words of the breakdown by frequency were counted."""
+    if training is None:
+        return "these texts"
+    if checksum_of_examples(training) == learned_from:
+        return "the training texts"
+    known = "" if learned_from is None else ", which are not those that the model learned from"
+    return f"the training texts of {asked.train or asked.data}{known}"
 
 
 def _with_interval(value: float, drawn: np.ndarray) -> dict[str, float]:

@@ -20,7 +20,7 @@ from models.tfidf import Tfidf
 from models.training import Epoch, best_epoch, predict_labels, train_head
 from pipeline import plots
 from pipeline.config import TrainConfig
-from pipeline.data import DataSet, read_data
+from pipeline.data import DataSet, checksum_of_examples, read_data
 from pipeline.data_report import log_data
 from pipeline.docs_corpus import SPLITS
 from pipeline.layers import find_below, layers_below
@@ -77,6 +77,7 @@ def train_stage(config: TrainConfig, on_epoch: Callable[[Epoch], None] = lambda 
             scores,
             example,
             kind="tfidf" if tfidf else "head",
+            learned_from=checksum_of_examples(examples["train"]),
         )
         save_model(config.output, description, model, stored, None if tfidf else prepared.features)
         _log_by_label(run, config.task, gold, predicted, prepared.labels)
@@ -109,6 +110,7 @@ def _prepared(config: TrainConfig, data_set: DataSet) -> Prepared:
     found = examples["train"].label_set(config.data.more_labels)
     if len(found) < (1 if examples["train"].is_multi_label else 2):
         told = f"only the label '{found[0]}'" if found else "no label"
+        told += f" among the texts that data.limit={config.data.limit} draws" if config.data.limit else ""
         raise InputError(f"{', '.join(data_set.names['train'])}: {told}; expected at least two labels to tell apart")
     bilm = config.embedding.kind == "bilm"
     prepared = prepare(

@@ -18,7 +18,7 @@ from models.seq2seq_vocabulary import TargetVocabulary
 from models.texts import Texts
 from models.training import Epoch, shape_of_layers
 from pipeline.config import Seq2seqConfig
-from pipeline.data import read_data
+from pipeline.data import checksum_of_examples, read_data
 from pipeline.data_report import log_data
 from pipeline.layers import find_below, layers_below
 from pipeline.tracking import start_run
@@ -70,7 +70,15 @@ def train_seq2seq_stage(config: Seq2seqConfig, on_epoch: Callable[[Epoch], None]
         scores = translation_scores(examples["test"].references or [], found)
         example = text_of(examples["test"].sentences[0], data.tokenizer)
         description = Description(
-            config.name, config.task, vocabulary.tokens, data.tokenizer, options, scores, example, target_tokenizer
+            config.name,
+            config.task,
+            vocabulary.tokens,
+            data.tokenizer,
+            options,
+            scores,
+            example,
+            target_tokenizer,
+            learned_from=checksum_of_examples(examples["train"]),
         )
         save_model(config.output, description, model, stored, features)
         return log.finish(config, best_epoch(log.epochs), scores, example)

@@ -68,7 +68,7 @@ CONFIGS: dict[str, tuple[tuple[str, str] | list[str], str]] = {
     ),
     "a missing folder": (
         ("train: {file}", "folder: gone\n  train: a.csv"),
-        "{config} line 6: 'data.train': no such file: gone/a.csv",
+        "{config} line 6: 'data.train': no such file: gone/a.csv; no folder gone, expected that of the data in 'folder'",
     ),
     "no name on the hub": (
         ("train: {file}", "train: hub:imdb"),

@@ -71,7 +71,7 @@ def test_the_command_reports_on_any_training_config(tmp_path, capsys):
     (tmp_path / "a.csv").write_text("text,label\n" + "".join(f"w{k},{'xy'[k % 2]}\n" for k in range(20)))
     config = tmp_path / "c.yaml"
     data = {"folder": str(tmp_path), "train": "a.csv", "split": {"validation": 0.1, "test": 0.1}}
-    config.write_text(yaml.safe_dump({"name": "a", "task": "classification", "data": data, "anything": 1}))
+    config.write_text(yaml.safe_dump({"name": "a", "task": "classification", "data": data, "head": {"of": "any"}}))
     with pytest.raises(SystemExit, match="0"):
         main(["data", str(config), "--json"])
     found = json.loads(capsys.readouterr().out)
@@ -79,3 +79,6 @@ def test_the_command_reports_on_any_training_config(tmp_path, capsys):
     with pytest.raises(SystemExit, match="0"):
         main(["data", str(config), "--set", "data.split.seed=3"])
     assert "validation: 2 examples, 2 words" in capsys.readouterr().out
+    with pytest.raises(SystemExit, match="2"):
+        main(["data", str(config), "--set", "tasks=1"])
+    assert "--set tasks=1: unknown key 'tasks'; did you mean 'task'?" in capsys.readouterr().err

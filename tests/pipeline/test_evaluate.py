@@ -178,7 +178,7 @@ def test_the_data_of_a_config_are_its_splits(files, model_folders):
     asked = Evaluation(model="tiny", data="config.yaml", config=config, resamples=100)
     report = evaluate_stage(asked, model_folders["classification"])
     assert (report["examples"], report["data"]) == (3, "config.yaml, test")
-    assert report["frequency_in"] == "the training texts"
+    assert report["frequency_in"] == "the training texts of config.yaml"
     report = evaluate_stage(asked.model_copy(update={"split": "train"}), model_folders["classification"])
     assert report["examples"] == 6
     with pytest.raises(ConfigError, match=r"config\.yaml: 'task' is classification; tiny-tagging is for tagging"):

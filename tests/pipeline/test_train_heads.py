@@ -100,13 +100,20 @@ def test_pairs_are_learned_from_words_alone_and_answered_everywhere(train, capsy
     refused = client.post("/predict", json={"texts": ["a warm day"]})
     assert (refused.status_code, refused.json()["detail"]) == (
         422,
-        "text 0 is one text; expected two, as this model reads pairs",
+        "texts[0] is one text; expected two, as this model reads pairs",
     )
     pyfunc = mlflow.pyfunc.load_model("models:/pairs@champion")
     assert [answer["label"] for answer in pyfunc.predict([list(row[:2]) for row in PAIRS])] == expected
     main_returns("predict", "model", "\t".join(PAIRS[0][:2]))
     label, _, first, second = capsys.readouterr().out.strip().split("\t")
     assert (label, first, second) == ("same", *PAIRS[0][:2])
+    # A report tells apart what the model learned from and other texts.
+    for change, where in (
+        ("data.limit=null", "the training texts"),
+        ("data.limit=9", "the training texts of config.yaml, which are not those that the model learned from"),
+    ):
+        main_returns("evaluate", "model", "config.yaml", "--set", change, "--json")
+        assert json.loads(capsys.readouterr().out)["frequency_in"] == where
 
 
 def main_returns(*arguments):
@@ -227,6 +234,8 @@ def test_what_cannot_be_is_told_before_anything_is_embedded(train, monkeypatch):
         train("many", training={"class_weights": {"hot": 2.0}})
     with pytest.raises(ConfigError, match="pairs does not go with biattention, which reads one text"):
         train("pairs", head={"biattention": {}})
+    with pytest.raises(InputError, match=r"only the label 'other' among the texts that data\.limit=1 draws; expected"):
+        train("pairs", "data.limit=1")
     with pytest.raises(ConfigError, match="word vectors need an input of kind 'words'; there is none"):
         train("many", "embedding.vectors=many-train.csv")
     train.data["tags-test.conll"] = "IBM I-ORG\n"
