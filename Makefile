@@ -7,9 +7,10 @@ BIN := $(VENV)/bin
 demo: $(VENV)/.installed
 	$(BIN)/telmo demo
 
-# Two processes, since most of a test is Python that traces graphs; a file's tests stay together, with what they share.
+# Two processes, since most of a test is Python that traces graphs; a file's tests stay together, with what they share,
+# and the files in their order, the slow ones first.
 test: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

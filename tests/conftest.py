@@ -15,6 +15,11 @@ logging.getLogger("tensorflow").setLevel(logging.ERROR)
 HOUSE = Path(__file__).parent.parent
 
 
+def pytest_collection_modifyitems(items):
+    """The slow tests come first, so that no process is left alone with one in the end."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+
+
 @pytest.fixture(scope="session")
 def house():
     """The root of the checkout."""

@@ -16,6 +16,8 @@ import yaml
 
 from pipeline.cli import main
 
+pytestmark = pytest.mark.slow
+
 PLACES = ["Paris", "New York", "Rome", "Oslo"]
 FOODS = ["bread", "green tea", "rice", "soup"]
 
@@ -43,14 +45,14 @@ def folder(tmp_path_factory):
             "".join(f"{word} {tag}\n" for word, tag in zip(words, tags, strict=True)) for _, words, tags in rows
         )
         (folder / f"{split}.conll").write_text(conll)
-    write(folder / "bilm.yaml", output="bilm", train="train.txt", validation="validation.txt", vocabulary=50, epochs=30,
+    write(folder / "bilm.yaml", output="bilm", train="train.txt", validation="validation.txt", vocabulary=50, epochs=20,
           bilm={"projection": 8, "cells": 16, "filters": [[1, 8], [2, 8], [3, 8]], "highways": 1},
           training={"batch_size": 8, "steps": 6, "learning_rate": 0.02})  # fmt: skip
     for name, task, suffix in (("label", "classification", "csv"), ("tag", "tagging", "conll")):
         write(folder / f"{name}.yaml", name=name, task=task, output=f"models/{name}", embedding={"source": "bilm"},
               data={split: f"{split}.{suffix}" for split in ("train", "validation", "test")},
               head={"encoder": "lstm", "units": 16, "layer_norm": True, "dropout": 0.0},
-              training={"epochs": 40, "patience": 40, "batch_size": 8, "learning_rate": 0.01})  # fmt: skip
+              training={"epochs": 40, "patience": 8, "batch_size": 8, "learning_rate": 0.01})  # fmt: skip
     return folder
 
 
@@ -75,7 +77,6 @@ def trained(folder, mlflow_store):
         yield {name: telmo("train", f"{name}.yaml") for name in ("label", "tag")}
 
 
-@pytest.mark.slow
 def test_the_biLM_is_written_in_the_published_form(folder, trained):
     assert {path.name for path in (folder / "bilm").iterdir()} == {
         "options.json",
@@ -88,7 +89,6 @@ def test_the_biLM_is_written_in_the_published_form(folder, trained):
         assert len(file) == 41 and file["0"].shape[0] == 3
 
 
-@pytest.mark.slow
 def test_both_heads_learn_and_are_registered(folder, trained):
     for name, metric in (("label", "accuracy"), ("tag", "f1")):
         assert f"registered as models:/{name}@champion, version 1" in trained[name]
@@ -111,7 +111,6 @@ def test_both_heads_learn_and_are_registered(folder, trained):
         } <= artifacts
 
 
-@pytest.mark.slow
 def test_commands_and_the_server_give_the_same_answer(house, trained):
     text = "I love New York very much."
     one = json.loads(telmo("predict", "models/tag", text, "--json"))

@@ -17,6 +17,8 @@ from embeddings.source import find_source
 from embeddings.training_checkpoint import VARIABLES, load_variables, save_checkpoint
 from embeddings.vocabulary import Vocabulary
 
+pytestmark = pytest.mark.slow
+
 # Few words of one length: each shape of a window costs a compilation.
 SENTENCES = [[f"w{(k * j + k) % 6}" for j in range(1 + k % 9)] for k in range(120)]
 VOCABULARY = Vocabulary.build(SENTENCES, 20)

@@ -14,6 +14,8 @@ from embeddings.saved_model import export_saved_model
 from embeddings.source import copy_bilm, find_source
 from embeddings.spelling import Bytes, Dictionaries, Words, spelling_of
 
+pytestmark = pytest.mark.slow
+
 WORDS = ["<S>", "</S>", "<UNK>", "the", "cat", "Ш", "x" * 48]
 CHARACTERS = ["<bos>", "<eos>", "<oov>", "<pad>", "<bow>", "<eow>", "t", "h", "e", "é", "", "c"]
 INPUTS = {

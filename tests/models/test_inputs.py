@@ -4,6 +4,7 @@ import pytest
 from models.features import Feature, Features
 from models.inputs import CharacterVectors, WordVectors
 from models.options import CharacterInput, ElmoInput, HeadOptions, WordInput
+from models.scoring import scorer
 from models.tagger import Tagger
 
 SENTENCES = [["ab", "abcba", "a"], ["cab"], ["x" * 70, "é", "AB", "ab"]]
@@ -102,7 +103,7 @@ def test_no_answer_depends_on_padding(features, encoder, bidirectional):
         mask = np.arange(max(map(len, sentences))) < np.array([[len(sentence)] for sentence in sentences])
         layers = np.stack([np.stack([np.full((2, 6), len(w) % 7 / 7, "f4") for w in s]) for s in padded(sentences)])
         x = {"mask": mask, "layers": layers.transpose(0, 2, 1, 3), "features": features.arrays(options, sentences)}
-        return head.predict_on_batch(x)
+        return scorer(head)(x)
 
     def padded(sentences):
         return [[*s, *[""] * (max(map(len, sentences)) - len(s))] for s in sentences]

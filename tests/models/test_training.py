@@ -61,7 +61,7 @@ def test_a_batch_may_have_a_word_of_any_length():
 
 
 def test_other_heads_learn_too(tmp_path):
-    settings = TrainingSettings(epochs=30, patience=30, batch_size=4, learning_rate=0.03)
+    settings = TrainingSettings(epochs=20, patience=5, batch_size=4, learning_rate=0.05)
     texts = [["New", "York", "is"], ["is", "New"], ["bad"], ["good"]] * 8
     tagged = data(texts, [["B-X", "I-X", "O"], ["O", "B-X"], ["O"], ["O"]] * 8, tmp_path / "tags")
     labels = tagged[0].label_set()

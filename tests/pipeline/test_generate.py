@@ -9,6 +9,7 @@ from embeddings.published import write_published
 from embeddings.tokenizer import SPACE
 from embeddings.weights import SOFTMAX, arrays_of
 from pipeline.cli import main
+from pipeline.diagnose import lines_of
 
 KNOWN = {"the", "cat", "sat", "on", "mat", "."}
 
@@ -134,13 +135,16 @@ def test_a_model_of_one_direction_cannot_fill(telmo, character_model):
     assert refused(telmo("fill", character_model, "a ___ b"), "reads in one direction only")
 
 
-def test_the_gradient_flow_is_drawn_and_told(telmo, tmp_path, language_model_folder):
+def test_the_gradient_flow_is_drawn_and_told(telmo, tmp_path, language_model_folder, monkeypatch):
     (tmp_path / "a.txt").write_text("The cat sat on the mat.\n\n" * 5)
+    # What is found twice takes twice as long.
+    kept = []
+    monkeypatch.setattr("pipeline.diagnose.lines_of", lambda found: kept.append(found) or lines_of(found))
     code, out, _ = telmo("diagnose", language_model_folder, "a.txt", "--lags", 4)
     assert code == 0 and (tmp_path / "gradient-flow.png").read_bytes().startswith(b"\x89PNG")
     assert "backward layer 2" in out and "rnn, weights x 3" in out and "gradient-flow.png" in out
-    code, out, _ = telmo("diagnose", language_model_folder, "a.txt", "--lags", 4, "--json", "--plot", "b.png")
-    found = json.loads(out)
+    monkeypatch.setattr("pipeline.diagnose.diagnose_stage", lambda *asked: kept[0])
+    found = json.loads(telmo("diagnose", language_model_folder, "a.txt", "--json")[1])
     assert len(found["layers"]) == 8 and len(found["cells"]) == 3 * (2 * 3 + 2)
     assert all(len(row["median"]) == 5 and row["median"][0] == 1 for row in found["layers"] + found["cells"])
 

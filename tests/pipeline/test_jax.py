@@ -16,6 +16,8 @@ from pipeline.fill import fill_stage
 from pipeline.generate import generate_stage
 from pipeline.pretrain import pretrain_stage
 
+pytestmark = pytest.mark.slow
+
 CONFIG = {
     "tokenizer": "whitespace",
     "vocabulary": 30,

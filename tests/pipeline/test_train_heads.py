@@ -24,6 +24,8 @@ from pipeline.train import train_stage
 from serve.app import ServedModel, build_app
 from serve.registry import find_model
 
+pytestmark = pytest.mark.slow
+
 SPLITS = ("train", "validation", "test")
 PAIRS = [("a warm day", "the day is warm", "same"), ("a warm day", "a cold night", "other")]
 PAIRS += [("cold night", "the night is cold", "same"), ("cold night", "one warm day", "other")]
