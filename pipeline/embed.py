@@ -9,7 +9,7 @@ from embeddings.atomic import check_file
 from embeddings.embedder import Embedder
 from embeddings.errors import InputError
 from embeddings.source import load_bilm
-from embeddings.store import write_hdf5
+from embeddings.store_hdf5 import write_hdf5
 from embeddings.tokenizer import TokenizerName
 from pipeline.readers import data_file, read_sentences
 

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from embeddings.errors import OutputError
-from embeddings.store import Store, write_hdf5
+from embeddings.store import Store
+from embeddings.store_hdf5 import write_hdf5
 
 SENTENCES = [["a", "b"], [], ["Ünï"], ["a", "b"]]
 
@@ -56,7 +57,7 @@ def test_a_store_replaces_the_one_before(vectors, tmp_path):
 
 def test_a_folder_that_is_something_else_is_left_alone(vectors, tmp_path):
     (tmp_path / "thesis.txt").write_text("years of work")
-    with pytest.raises(OutputError, match=r"holds something else \(no shape\.json in it\)"):
+    with pytest.raises(OutputError, match=r"holds something else \(no store\.json in it\)"):
         Store.write(tmp_path, vectors)
     assert (tmp_path / "thesis.txt").read_text() == "years of work"
 

@@ -1,0 +1,81 @@
+"""Vectors in HDF5 as AllenNLP laid it out: a dataset `"0"`, `"1"`, ... a sentence, and `sentence_to_index`."""
+
+import json
+from collections.abc import Iterable, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from embeddings.atomic import atomic_file
+from embeddings.store import Vectors
+
+INDEX = "sentence_to_index"
+
+
+def write_hdf5(path: Path, sentences: Iterable[Sequence[str]], vectors: Iterable[np.ndarray]) -> int:
+    """Write the layers of sentences as `allennlp elmo` did.
+
+    The file takes its name when it is complete. A sentence that occurs twice has two datasets; `sentence_to_index`
+    names the last.
+
+    Args:
+        path: the file.
+        sentences: lists of words; the key in `sentence_to_index` is the words joined by spaces.
+        vectors: for each sentence `[layers, rows, dim]`.
+
+    Returns:
+        The number of sentences.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
+    index: dict[str, str] = {}
+    count = 0
+    with atomic_file(path) as temporary, h5py.File(temporary, "w") as file:
+        for sentence, layers in zip(sentences, vectors, strict=True):
+            file.create_dataset(str(count), data=layers)
+            index[" ".join(sentence)] = str(count)
+            count += 1
+        mapping = file.create_dataset(INDEX, (1,), dtype=h5py.string_dtype("utf-8"))
+        mapping[0] = json.dumps(index, ensure_ascii=False)
+    return count
+
+
+class Hdf5Vectors(Vectors):
+    """Vectors of a file that `write_hdf5` or AllenNLP wrote.
+
+    Args:
+        path: the file.
+    """
+
+    def __init__(self, path: Path):
+        self._file = h5py.File(path)
+        self._count = len(self._file) - (INDEX in self._file)
+        first = self._file["0"].shape if self._count else (0, 0, 0)
+        # One layer alone is `[words, dim]` in AllenNLP's files.
+        self.layers, self.dim = first[0] if len(first) > 2 else 1, first[-1]
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __getitem__(self, k: Any) -> Any:
+        found = self._file[str(range(len(self))[k])][()]
+        return found if found.ndim > 2 else found[None]
+
+    def words(self, k: int) -> list[str]:
+        """The words of a sentence, parted at the spaces between them. Of two that are the same words the file knows the
+        last.
+
+        Raises:
+            KeyError: the file does not know them.
+        """
+        text = self._texts[range(len(self))[k]]
+        return text.split(" ") if text else []
+
+    @cached_property
+    def _texts(self) -> dict[int, str]:
+        index = json.loads(self._file[INDEX][0])
+        return {int(number): text for text, number in index.items()}

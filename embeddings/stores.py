@@ -1,0 +1,75 @@
+"""Stores of vectors in every form that Telmo writes."""
+
+from pathlib import Path
+from typing import Literal
+
+from embeddings.errors import InputError
+from embeddings.store import Store, Vectors
+
+StoreFormat = Literal["hdf5", "parquet", "zarr", "npy"]
+SUFFIXES: dict[str, StoreFormat] = {".hdf5": "hdf5", ".h5": "hdf5", ".parquet": "parquet", ".zarr": "zarr", "": "npy"}
+"""The form that the ending of a name tells; a name without one is that of a folder in NumPy's form."""
+
+
+def store_format(path: Path) -> StoreFormat:
+    """The form that a name tells.
+
+    Raises:
+        InputError: it tells none.
+    """
+    if path.suffix not in SUFFIXES:
+        known = f"{', '.join(filter(None, SUFFIXES))}, or no ending for a folder"
+        raise InputError(f"{path}: cannot tell the form of '{path.suffix}'; expected {known}")
+    return SUFFIXES[path.suffix]
+
+
+def open_vectors(path: Path) -> Vectors:
+    """A store of any form, to be read by position.
+
+    Raises:
+        InputError: there is none at this place.
+        ConfigError: it is Zarr, which is not installed.
+
+    Example:
+        >>> vectors = open_vectors(Path("vectors.parquet"))
+        >>> vectors.words(0), vectors[0].shape
+        (['Hello', 'world'], (3, 2, 128))
+    """
+    form = store_format(path)
+    try:
+        if form == "hdf5":
+            from embeddings.store_hdf5 import Hdf5Vectors
+
+            return Hdf5Vectors(path)
+        if form == "parquet":
+            from embeddings.store_parquet import ParquetVectors
+
+            return ParquetVectors(path)
+        if form == "zarr":
+            from embeddings.store_zarr import ZarrVectors
+
+            return ZarrVectors(path)
+        return Store(path)
+    except (OSError, ValueError, KeyError, IndexError) as error:
+        raise InputError(f"{path}: no store of vectors ({error}); expected what `telmo embed` wrote") from None
+
+
+def write_vectors(path: Path, store: Store, form: StoreFormat) -> None:
+    """Write a store in another form than its own.
+
+    Raises:
+        OutputError: it cannot be written.
+        ConfigError: the form is Zarr, which is not installed.
+    """
+    if form == "hdf5":
+        from embeddings.store_hdf5 import write_hdf5
+
+        write_hdf5(path, store.sentences(), store)
+    elif form == "parquet":
+        from embeddings.store_parquet import write_parquet
+
+        write_parquet(path, store)
+    else:
+        from embeddings.store_zarr import write_zarr
+
+        write_zarr(path, store)
