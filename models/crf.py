@@ -8,7 +8,7 @@ from keras import ops
 
 from models.forward_backward import forward_backward, tag_marginals, transition_counts
 from models.label_scheme import Scheme, allowed_transitions
-from models.viterbi import best_paths
+from models.viterbi import best_paths, log_partition
 
 FORBIDDEN = -10_000.0
 """Score of a step that constraints forbid: beyond all that is learned, and yet finite, so that a text without a lawful
@@ -120,8 +120,7 @@ class CRF(keras.layers.Layer):
             For each row the paths, int `[length]`, and p(path); where constraints are set, among the lawful paths.
         """
         scores = self._lawful()
-        mask = np.arange(emissions.shape[1]) < np.asarray(lengths)[:, None]
-        partition = ops.convert_to_numpy(forward_backward(emissions, mask, *scores).partition)
+        partition = log_partition(emissions, lengths, *scores)
         found = best_paths(emissions, lengths, *scores, n)
         return [
             # Where few paths are lawful, others have come along.

@@ -106,6 +106,28 @@ def test_the_best_paths_are_the_best_of_all(case, n):
         np.testing.assert_allclose([p for _, p in paths], [np.exp(scores[path]) / total for path in ranked], rtol=1e-4)
 
 
+@pytest.mark.parametrize("margin", [10, 25])
+def test_probabilities_of_a_long_text_are_exact(random, margin):
+    """Against a forward-backward in float64, of a text whose score is too large for the digits of float32."""
+    crf, time = CRF(9), 2000
+    crf.set_weights([random.normal(size=w.shape) for w in crf.get_weights()])
+    transitions, begin, end = (w.astype(np.float64) for w in crf.get_weights())
+    emissions = random.normal(size=(1, time, 9)) + margin * np.eye(9)[random.integers(0, 9, time)]
+    emissions = emissions.astype("f4")
+    before, after = np.empty((2, time, 9))
+    before[0], after[-1] = begin + emissions[0, 0], end
+    for t in range(1, time):
+        before[t] = np.logaddexp.reduce(before[t - 1][:, None] + transitions) + emissions[0, t]
+        after[-1 - t] = np.logaddexp.reduce(transitions + emissions[0, -t] + after[-t], axis=1)
+    total = np.logaddexp.reduce(before[-1] + end)
+    marginals = crf.marginals(emissions, np.array([time]))[0]
+    np.testing.assert_allclose(marginals, np.exp(before + after - total), atol=2e-5)
+    np.testing.assert_allclose(marginals.sum(axis=1), 1, atol=1e-5)
+    ((path, p),) = crf.best_paths(emissions, np.array([time]), 1)[0]
+    score = begin[path[0]] + end[path[-1]] + emissions[0, np.arange(time), path].astype(np.float64).sum()
+    assert p == pytest.approx(np.exp(score + transitions[path[:-1], path[1:]].sum() - total), rel=1e-6)
+
+
 def test_unlawful_paths_have_no_probability(random):
     labels = ["O", "B-X", "I-X"]
     crf = CRF(3)
