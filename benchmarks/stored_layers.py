@@ -29,9 +29,9 @@ from embeddings.options import BiLMOptions
 from embeddings.published import write_published
 from embeddings.store import Store
 from embeddings.weights import arrays_of
+from models.epochs import Epoch
 from models.model_folder import load_model
 from models.predictor import Predictor
-from models.training import Epoch
 from pipeline.config import TrainConfig, read_config
 from pipeline.train import read_split, train_stage
 

@@ -25,10 +25,11 @@ HERE = Path(__file__).resolve().parent
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 from models.cores import share_cores  # noqa: E402
+from models.epochs import Epoch  # noqa: E402
 from models.examples import Examples  # noqa: E402
 from models.options import CharacterInput, HeadOptions, TrainingSettings, WordInput  # noqa: E402
 from models.preparation import prepare  # noqa: E402
-from models.training import Epoch, train_head  # noqa: E402
+from models.training import train_head  # noqa: E402
 from pipeline.config import TrainConfig, read_config  # noqa: E402
 from pipeline.train import read_split  # noqa: E402
 
@@ -113,7 +114,7 @@ def train_telmo(train: Examples, job: dict) -> dict:
         clip_norm=job["clip_norm"],
     )
     few = replace(train, sentences=train.sentences[:100], targets=train.targets[:100], places=train.places[:100])
-    prepared = prepare("tagging", options, train, [few], bilm=False)
+    prepared = prepare("tagging", options, train, bilm=False)
     epochs: list[Epoch] = []
     head = train_head(
         "tagging",

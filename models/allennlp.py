@@ -85,7 +85,7 @@ def _save(folder: Path, description: Description, model: ArchivedModel) -> None:
     from models.training import build_head
 
     features = Features(model.embedded.features)
-    rows = {name: feature.size for name, feature in features.parts.items()}
+    rows = features.rows
     bilm = model.bilm
     shape = (bilm[0].layers + 1, bilm[0].dim) if bilm else None
     head = build_head(description.task, description.head, description.labels, shape, rows)

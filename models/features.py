@@ -97,6 +97,11 @@ class Features:
         counts = Counter(word for words in sentences for word in words)
         return cls({part.name: _learned(part, counts, vectors) for part in options.features})
 
+    @property
+    def rows(self) -> dict[str, int]:
+        """How many rows of vectors each part needs."""
+        return {name: feature.size for name, feature in self.parts.items()}
+
     def arrays(self, options: HeadOptions, sentences: Sequence[Sequence[str]]) -> dict[str, Any]:
         """What a head takes of a batch, for each of its inputs of words or characters.
 

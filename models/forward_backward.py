@@ -76,5 +76,5 @@ def tag_marginals(sums: Sums, emissions, mask):
 def transition_counts(sums: Sums, mask, transitions):
     """How often a path is expected to go from tag to tag, sum_t p(y_t = j, y_t+1 = k): `[batch, tags, tags]`."""
     logarithms = sums.before[:, :-1, :, None] + transitions + sums.after[:, 1:, None, :]
-    together = ops.softmax(logarithms, axis=(2, 3))
-    return ops.sum(ops.where(mask[:, 1:, None, None], together, 0.0), axis=1)
+    logarithms -= ops.logsumexp(logarithms, axis=(2, 3), keepdims=True)
+    return ops.sum(ops.where(mask[:, 1:, None, None], ops.exp(logarithms), 0.0), axis=1)

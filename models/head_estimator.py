@@ -73,7 +73,7 @@ class HeadEstimator(BaseEstimator):
         )
         epochs: list = []
         with as_value_errors(), _own_chance(), TemporaryDirectory() as folder:
-            found = prepare(self._task, options, train, [held_out], below is not None, self.vectors, labels)
+            found = prepare(self._task, options, train, below is not None, self.vectors, labels)
             below = below if found.options.uses_bilm else None
             head = train_head(
                 self._task,

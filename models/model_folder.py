@@ -103,9 +103,8 @@ def load_model(folder: Path) -> tuple[Description, AnyHead, AnyEmbedder | None, 
         texts = folder / TEXT_EMBEDDING
         embedder = load_text_embedder(texts) if texts.is_dir() else Embedder(load_bilm(folder / BILM))
     shape = shape_of(embedder) if embedder else None
-    rows = {name: feature.size for name, feature in features.parts.items()}
     try:
-        arguments = description.head, description.labels, shape, rows
+        arguments = description.head, description.labels, shape, features.rows
         head = Seq2seq(*arguments) if description.task == "seq2seq" else build_head(description.task, *arguments)
         head.load_weights(folder / HEAD_WEIGHTS)
         head.temperature = description.temperature

@@ -144,7 +144,7 @@ class PickledHead:
     def head(self) -> Head:
         task: Any = self.description.task
         shape = self.below.shape if self.below else None
-        rows = {name: feature.size for name, feature in self.features.parts.items()} if self.features else None
+        rows = self.features.rows if self.features else None
         head = build_head(task, self.description.head, self.description.labels, shape, rows)
         head.set_weights(self.weights)
         head.temperature = self.description.temperature

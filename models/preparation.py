@@ -27,7 +27,6 @@ def prepare(
     task: Task,
     options: HeadOptions,
     train: Examples,
-    held_out: Sequence[Examples] = (),
     bilm: bool = True,
     vectors: str | Path | None = None,
     more_labels: Sequence[str] = (),
@@ -37,7 +36,6 @@ def prepare(
     Args:
         task, options: of the head, as a config has them.
         train: the training data.
-        held_out: other splits, for whose words word vectors are kept too.
         bilm: whether there is something below the head that gives layers; without it words and characters stand in
             for ELMo.
         vectors: a file of word vectors in text form, for the inputs of words.
@@ -60,8 +58,7 @@ def prepare(
     read = None
     if vectors is not None:
         # The last, since such files are large.
-        words = {word for split in (train, *held_out) for text in split.texts for word in text}
-        read = PretrainedVectors.read(vectors, words)
+        read = PretrainedVectors.read(vectors, {word for text in train.texts for word in text})
         inputs = (replace(part, dim=read.dim) if isinstance(part, WordInput) else part for part in options.inputs)
         options = replace(options, inputs=tuple(inputs))
     features = Features.learned(options, train.texts, read) if options.features else None

@@ -37,13 +37,14 @@ class PretrainedVectors:
     dim: int
 
     @classmethod
-    def read(cls, path: str | Path, wanted: Collection[str]) -> "PretrainedVectors":
-        """Read the vectors of some words, and of their forms in lower case; the file is read line by line, and the
-        others are not kept.
+    def read(cls, path: str | Path, wanted: Collection[str], most: int = 50_000) -> "PretrainedVectors":
+        """Read the vectors of some words and of their forms in lower case, and those that the file begins with, which
+        are of the most frequent words. It is read line by line, and the others are not kept.
 
         Args:
             path: the file, plain or compressed (gz, xz, bz2).
-            wanted: the words.
+            wanted: the words, such as those of the training texts.
+            most: vectors from the file's begin, so that a text may have words that training texts lack.
 
         Raises:
             SourceError: the file cannot be read, or a line is not a word and its numbers.
@@ -59,7 +60,7 @@ class PretrainedVectors:
             word, *numbers = line.rsplit(" ", dim)
             if dim < 2 or len(numbers) != dim:
                 raise SourceError(f"{path} line {number}: not a word and {dim or 'its'} numbers: '{line[:60]}'")
-            if word in wanted and word not in vectors:
+            if (word in wanted or number <= most) and word not in vectors:
                 try:
                     vectors[word] = np.array(numbers, np.float32)
                 except ValueError:

@@ -1,15 +1,14 @@
 """Training of a translating model."""
 
 import math
-import time
 from collections.abc import Callable, Sequence
 
 import keras
 import numpy as np
 
-from embeddings.errors import TrainingError
 from embeddings.tokenizer import TokenizerName, text_of
 from models.encoder import layer_weights
+from models.epochs import Epoch, Losses, best_of_epochs
 from models.examples import Examples
 from models.optimizers import build_optimizer
 from models.seq2seq import Seq2seq
@@ -17,7 +16,6 @@ from models.seq2seq_metrics import MAIN, translation_scores
 from models.seq2seq_options import Seq2seqTraining
 from models.seq2seq_vocabulary import BEGIN, TargetVocabulary
 from models.texts import Texts
-from models.training import Epoch
 
 
 def train_seq2seq(
@@ -53,31 +51,17 @@ def train_seq2seq(
     optimizer = build_optimizer(settings, model, math.ceil(len(targets) / settings.batch_size), {})
     # XLA would compile anew for every length.
     model.compile(optimizer, jit_compile=False)
-    epochs: list[Epoch] = []
-    for number in range(1, settings.epochs + 1):
-        began = time.perf_counter()
-        losses, words = [], 0
-        for _, x, y in texts.batches(targets, settings.batch_size, random):
+
+    def learn(number: int) -> Losses:
+        for positions, x, y in texts.batches(targets, settings.batch_size, random):
             assert y is not None
-            losses.append(model.train_on_batch(x | {"previous": words_before(y)}, y))
-            words += int(x["mask"].sum())
-        loss, speed = float(np.mean(losses)), words / (time.perf_counter() - began)
-        if not math.isfinite(loss):
-            raise TrainingError(f"epoch {number}: the loss is {loss}; lower training.learning_rate or clip_norm")
-        last = model.get_weights()
-        optimizer.finalize_variable_values(model.trainable_variables)
+            yield float(model.train_on_batch(x | {"previous": words_before(y)}, y)), len(positions)
+
+    def validate() -> dict[str, float]:
         found = translations(model, held_out_texts, vocabulary, target_tokenizer, beam=1)
-        scores = translation_scores(held_out.references or [], found)
-        epochs.append(Epoch(number, loss, scores, time.perf_counter() - began, speed, layer_weights(model)))
-        on_epoch(epochs[-1])
-        since = number - best_epoch(epochs).number
-        if not since:
-            best = model.get_weights()
-        if since >= settings.patience:
-            break
-        if settings.average:
-            model.set_weights(last)
-    model.set_weights(best)
+        return translation_scores(held_out.references or [], found)
+
+    best_of_epochs(model, settings, texts.words, learn, validate, best_epoch, lambda: layer_weights(model), on_epoch)
     return model
 
 

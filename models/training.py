@@ -1,8 +1,6 @@
 """Training of a head, on the layers of a biLM or on none."""
 
-import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import keras
@@ -17,6 +15,7 @@ from models.biattentive import BiattentiveClassifier
 from models.calibration import fit_temperature
 from models.classifier import Classifier
 from models.encoder import layer_weights
+from models.epochs import Epoch, Losses, best_of_epochs
 from models.examples import Examples
 from models.features import Features
 from models.fine_tuning import HeadOnBiLM
@@ -31,19 +30,6 @@ from models.text_classifier import TextClassifier
 from models.texts import Layers, Texts
 
 Head = Classifier | BiattentiveClassifier | Tagger
-
-
-@dataclass(frozen=True)
-class Epoch:
-    """What one pass over the training data gave: the mean loss in nats a text, the validation scores, the seconds it
-    took, words a second while it learned, and the weights of the biLM's layers (`models.encoder.layer_weights`)."""
-
-    number: int
-    loss: float
-    scores: dict[str, float]
-    seconds: float
-    words_per_second: float = 0.0
-    layer_weights: dict[str, list[float]] | None = None
 
 
 def build_head(
@@ -102,6 +88,7 @@ def train_head(
     Raises:
         InputError: an example has a label that is not in the label set.
         ConfigError: such a head cannot be trained on these labels and layers.
+        TrainingError: the loss is infinite or no number.
     """
     try:
         check_trainable(task, options, labels)
@@ -115,42 +102,32 @@ def train_head(
     held_out_texts = Texts(held_out_layers, held_out, options, features)
     targets = numbered_targets(options, labels, examples)
     held_out_targets = numbered_targets(options, labels, held_out)
-    rows = {name: feature.size for name, feature in features.parts.items()} if features else None
+    rows = features.rows if features else None
     head = build_head(task, options, labels, shape_of_layers(layers), rows)
     if vectors:
         _begin_with(vectors, head, features)
     if isinstance(head, TextClassifier):
         head.class_weights = class_weights(settings.class_weights, options, labels, targets)
     model, rates = _on(layers, head, settings)
-    weights = model.trainable_variables
     optimizer = build_optimizer(settings, model, -(-len(texts) // settings.batch_size), rates)
     model.compile(optimizer, jit_compile=False)
-    step = training_step(model)
     gradual = settings.fine_tune and settings.unfreezing == "gradual"
+    step = training_step(model)
 
-    epochs: list[Epoch] = []
-    for number in range(1, settings.epochs + 1):
-        began = time.perf_counter()
+    def learn(number: int) -> Losses:
+        nonlocal step
         if gradual and model.unfreeze(number - 1):
             step = training_step(model)
         batches = texts.batches(targets, settings.batch_size, random)
-        losses = [float(step(x, y)) for _, x, y in ahead(batches, most=1)]
-        speed = texts.words / (time.perf_counter() - began)
-        last = model.get_weights()
-        optimizer.finalize_variable_values(weights)
-        predicted = predict_labels(task, model, held_out_texts, labels)
-        scores = score(task, held_out.targets, predicted, labels)
-        seconds = time.perf_counter() - began
-        epochs.append(Epoch(number, float(np.mean(losses)), scores, seconds, speed, layer_weights(head)))
-        on_epoch(epochs[-1])
-        since = number - best_epoch(epochs, task, labels).number
-        if not since:
-            best = model.get_weights()
-        if since >= settings.patience:
-            break
-        if settings.average:
-            model.set_weights(last)
-    model.set_weights(best)
+        return ((float(step(x, y)), len(positions)) for positions, x, y in ahead(batches, most=1))
+
+    def validate() -> dict[str, float]:
+        return score(task, held_out.targets, predict_labels(task, model, held_out_texts, labels), labels)
+
+    def best(epochs: Sequence[Epoch]) -> Epoch:
+        return best_epoch(epochs, task, labels)
+
+    best_of_epochs(model, settings, texts.words, learn, validate, best, lambda: layer_weights(head), on_epoch)
     if isinstance(head, TextClassifier) and settings.calibrate:
         logits = predict_logits(model, held_out_texts)
         head.temperature = fit_temperature(logits, np.array(held_out_targets), options.multi_label)

@@ -33,7 +33,8 @@ def best_paths(
     for row, length in enumerate(lengths):
         last = (reached[length - 1][row] + end).ravel()
         ends = [k for k in _first(last[None, :, None], n)[0, :, 0] if np.isfinite(last[k])]
-        found.append([(_path(came_from[:, row], length, k, tags), float(last[k])) for k in ends])
+        # Of scores that are no numbers no path is the best.
+        found.append([(_path(came_from[:, row], length, k, tags), float(last[k])) for k in ends or [0]])
     return found
 
 

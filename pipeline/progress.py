@@ -24,7 +24,7 @@ from models.predictions import Classification, Prediction, Translation
 
 if TYPE_CHECKING:
     from embeddings.pretraining import Progress as Pretraining
-    from models.training import Epoch
+    from models.epochs import Epoch
     from pipeline.embed import Counts
     from pipeline.tune import TrialResult
 

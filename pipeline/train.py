@@ -10,6 +10,7 @@ from embeddings.atomic import check_folder
 from embeddings.errors import InputError
 from embeddings.text_embedding import StoredTextEmbedding
 from models.description import MODEL_FILES, Description
+from models.epochs import Epoch
 from models.examples import Examples
 from models.labels import class_weights, numbered_targets
 from models.metrics import flat_labels, score, scores_by_label
@@ -17,7 +18,7 @@ from models.model_folder import save_model
 from models.preparation import Prepared, prepare
 from models.texts import Layers, Texts
 from models.tfidf import Tfidf
-from models.training import Epoch, best_epoch, predict_labels, train_head
+from models.training import best_epoch, predict_labels, train_head
 from pipeline import plots
 from pipeline.config import TrainConfig
 from pipeline.data import DataSet, checksum_of_examples, read_data
@@ -42,6 +43,7 @@ def train_stage(config: TrainConfig, on_epoch: Callable[[Epoch], None] = lambda 
         InputError: data cannot be read, or hold a label that the training data lack.
         SourceError: the source cannot be read.
         OutputError: a folder or the tracking store cannot be written.
+        TrainingError: the training diverged.
     """
     check_folder(config.output, MODEL_FILES)
     below = find_below(config)
@@ -117,7 +119,6 @@ def _prepared(config: TrainConfig, data_set: DataSet) -> Prepared:
         config.task,
         config.head,
         examples["train"],
-        [examples[split] for split in SPLITS[1:]],
         bilm,
         config.embedding.vectors_file,
         config.data.more_labels,

@@ -8,6 +8,7 @@ from dataclasses import replace
 from embeddings.atomic import check_folder
 from embeddings.tokenizer import text_of
 from models.description import MODEL_FILES, Description
+from models.epochs import Epoch
 from models.features import Features
 from models.model_folder import save_model
 from models.options import without_elmo
@@ -16,7 +17,7 @@ from models.seq2seq_metrics import translation_scores
 from models.seq2seq_training import best_epoch, train_seq2seq, translations
 from models.seq2seq_vocabulary import TargetVocabulary
 from models.texts import Texts
-from models.training import Epoch, shape_of_layers
+from models.training import shape_of_layers
 from pipeline.config import Seq2seqConfig
 from pipeline.data import checksum_of_examples, read_data
 from pipeline.data_report import log_data
@@ -54,7 +55,7 @@ def train_seq2seq_stage(config: Seq2seqConfig, on_epoch: Callable[[Epoch], None]
         stored, layers = stack.enter_context(layers_below(config, below, examples))
         shape = shape_of_layers(layers["train"])
         texts = {split: Texts(layers[split], examples[split], options.below, features) for split in examples}
-        rows = {name: feature.size for name, feature in features.parts.items()} if features else None
+        rows = features.rows if features else None
         log = EpochLog(run, on_epoch)
         model = train_seq2seq(
             lambda: Seq2seq(options, vocabulary.tokens, shape, rows, config.training.label_smoothing),

@@ -12,7 +12,7 @@ from pipeline.tracking import Run
 from serve.registry import log_model
 
 if TYPE_CHECKING:
-    from models.training import Epoch
+    from models.epochs import Epoch
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from optuna import Study
     from optuna.trial import FrozenTrial, Trial
 
-    from models.training import Epoch
+    from models.epochs import Epoch
     from pipeline.train import Trained
 
 STUDY, BEST, LAYERS, TRIAL = "study.db", "best.yaml", "layers", ".trial"
@@ -102,6 +102,7 @@ def tune_stage(tuning: Tuning, on_trial: Callable[[TrialResult], None] = lambda 
             run.end_children()
             run.text(yaml.safe_dump(tuning.values, sort_keys=False, allow_unicode=True), "training.yaml")
             _take_up(study)
+            before = len(results(study))
             while len(found := results(study)) < tuning.tune.trials:
                 # Drawn from the seed and the trials so far alone, a search that broke off goes on as if it had not.
                 study.sampler = optuna.samplers.TPESampler(seed=_seed(config.seed, len(found)))
@@ -109,7 +110,7 @@ def tune_stage(tuning: Tuning, on_trial: Callable[[TrialResult], None] = lambda 
                 _write_best(study, tuning, folder / BEST)
                 found = results(study)
                 on_trial(found[-1])
-                if len(found) == GIVE_UP and all(trial.state == "failed" for trial in found):
+                if len(found) == before + GIVE_UP and all(trial.state == "failed" for trial in found):
                     break
             best = _best(found)
             if best is None:

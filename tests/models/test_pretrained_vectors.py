@@ -16,11 +16,13 @@ def test_the_words_that_are_needed_are_read(tmp_path, header):
         # fastText ends its lines with a space.
         file.write(header + GLOVE.replace("\n", " \n"))
     for name in ("v.txt", "v.vec.gz"):
-        found = PretrainedVectors.read(tmp_path / name, {"the", "Paris", "New York", "unheard"})
+        found = PretrainedVectors.read(tmp_path / name, {"the", "Paris", "New York", "unheard"}, most=0)
         assert found.dim == 3 and set(found.vectors) == {"the", "paris", "New York"}
         np.testing.assert_array_equal(found.of("Paris"), [7, 8, 9])
         np.testing.assert_array_equal(found.of("the"), [1, 2, 3])
         assert found.of("unheard") is None
+        # The first lines are kept, whoever asks; a header is one, too.
+        assert set(PretrainedVectors.read(tmp_path / name, {"paris"}, most=2).vectors) >= {"the", "paris"}
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from embeddings.errors import ConfigError, InputError
+from embeddings.errors import ConfigError, InputError, TrainingError
 from embeddings.store import Store
 from models.examples import Examples
 from models.metrics import main_metric, score
@@ -52,7 +52,7 @@ def test_a_tagger_learns_spans_and_the_same_seed_gives_the_same(tmp_path):
 def test_a_batch_may_have_a_word_of_any_length():
     texts = [["a", "b" * 300], ["b", "a"], ["a", "b" * 3000], ["b"]]
     examples = Examples(texts, [["X", "O"], ["O", "X"], ["X", "O"], ["O"]], [""] * 4)
-    prepared = prepare("tagging", HeadOptions(inputs=(CharacterInput(dim=4),), units=3), examples, [], bilm=False)
+    prepared = prepare("tagging", HeadOptions(inputs=(CharacterInput(dim=4),), units=3), examples, bilm=False)
     settings = TrainingSettings(epochs=1, batch_size=1)
     both = (examples, None), (examples, None)
     head = train_head("tagging", prepared.options, settings, prepared.labels, *both, 1, features=prepared.features)
@@ -111,6 +111,15 @@ def test_training_stops_early_and_keeps_the_best_epoch(tmp_path, monkeypatch):
     assert len(weights) == 4
     for kept, best in zip(head.get_weights(), weights[1], strict=True):
         np.testing.assert_array_equal(kept, best)
+
+
+@pytest.mark.parametrize("task", ["classification", "tagging"])
+def test_a_training_that_diverges_is_stopped(tmp_path, task):
+    targets = ["yes", "no"] if task == "classification" else [["yes"], ["no"]]
+    labelled = data([["good"], ["bad"]], targets, tmp_path / "store")
+    settings = TrainingSettings(optimizer="sgd", clip_norm=None, learning_rate=1e30)
+    with pytest.raises(TrainingError, match=r"epoch 2: the loss is (nan|inf); lower training"):
+        train_head(task, HeadOptions(encoder="none", pooling="mean"), settings, ["no", "yes"], labelled, labelled, 1)
 
 
 def test_a_label_unseen_in_training_is_named_with_its_place():

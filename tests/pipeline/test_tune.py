@@ -179,6 +179,9 @@ def test_a_search_in_which_nothing_can_be_trained_ends(config, trained, monkeypa
     monkeypatch.setattr(tune, "_train", train)
     with pytest.raises(TrainingError, match=r"none of 3 trials was trained to its end; the last: epoch 1: the loss"):
         tune_stage(read_tuning(config(trials=20)))
+    # Begun again, it ends as soon.
+    with pytest.raises(TrainingError, match="none of 6 trials was trained to its end"):
+        tune_stage(read_tuning(config(trials=20)))
 
 
 def test_two_searches_do_not_work_in_one_folder(config, trained):
