@@ -26,6 +26,8 @@ class Ensemble:
 
     def __init__(self, predictors: Sequence[Predictor]):
         described = [predictor.description for predictor in predictors]
+        if not described:
+            raise ModelError("an ensemble of no models; expected one at least")
         first = described[0]
         for other in described:
             if other.task != "classification":

@@ -16,14 +16,19 @@ def resolve_options(task: Task, options: HeadOptions, train: Examples) -> HeadOp
     labels, and the scheme of a tagger's answers, where it learns another.
 
     Raises:
-        ConfigError: the tags mark no spans, though a scheme is asked for.
+        ConfigError: the tags mark no spans, though a scheme is asked for; or constraints are those of another scheme.
     """
     if task == "classification":
         many, pairs = options.multi_label or train.is_multi_label, options.pairs or train.pairs is not None
         return replace(options, multi_label=many, pairs=pairs)
+    found = scheme_of_texts(train.targets) if options.scheme or options.constraints else None
     if not options.scheme:
+        if found and options.constraints not in (None, found):
+            raise ConfigError(
+                f"head.constraints: '{options.constraints}' does not fit the tags, which are in {found}; expected "
+                f"'{found}', or head.scheme '{options.constraints}', too, to learn them in that scheme"
+            )
         return options
-    found = scheme_of_texts(train.targets)
     if found is None:
         odd = next(label for label in train.label_set() if not marks_spans([label, "B-X"]))
         raise ConfigError(f"head.scheme: '{options.scheme}' does not fit the label '{odd}'; expected such as 'B-X'")
@@ -105,6 +110,7 @@ def class_weights(wanted, options: HeadOptions, labels: Sequence[str], targets: 
         return np.array([wanted.get(label, 1.0) for label in labels], np.float32)
     if options.multi_label:
         present = np.sum(targets, axis=0)
-        return ((len(targets) - present) / np.maximum(present, 1)).astype(np.float32)
+        # One that no text lacks would count nothing, and never be learned.
+        return (np.maximum(len(targets) - present, 1) / np.maximum(present, 1)).astype(np.float32)
     counts = np.bincount(targets, minlength=len(labels))
     return (len(targets) / (len(labels) * np.maximum(counts, 1))).astype(np.float32)

@@ -218,6 +218,8 @@ class HeadOptions:
             raise ValueError(f"pooling 'last' needs a recurrent encoder, found encoder '{self.encoder}'")
         if self.pooling == "last" and self.elmo_at_output:
             raise ValueError("pooling 'last' does not go with elmo_at_output; expected 'max', 'mean' or 'attention'")
+        if self.pooling == "last" and self.bidirectional and self.feedforward:
+            raise ValueError("pooling 'last' needs both directions apart, which 'feedforward' mixes")
         if self.encoder == "cnn" and not self.widths:
             raise ValueError("'widths' is empty; expected the width of one convolution at least")
         if self.constraints and self.decoder != "crf":

@@ -109,13 +109,15 @@ class Predictor:
         return predictions
 
     def _read_pair(self, texts: Any, position: int) -> tuple[Read, Read]:
-        if isinstance(texts, str) or len(texts) != 2:
-            found = "one text" if isinstance(texts, str) else f"{len(texts)} texts"
+        if not isinstance(texts, Sequence | np.ndarray) or isinstance(texts, str) or len(texts) != 2:
+            found = f"{len(texts)} texts" if isinstance(texts, list | tuple | np.ndarray) else "one text"
             raise InputError(f"texts[{position}] is {found}; expected two, as this model reads pairs")
         first, second = (self._read(text, position) for text in texts)
         return first, second
 
     def _read(self, text: Any, position: int) -> Read:
+        if not isinstance(text, str | Sequence | np.ndarray):
+            raise InputError(f"texts[{position}] is of the type {type(text).__name__}; expected a text or its words")
         if not isinstance(text, str) and not all(isinstance(word, str) for word in text):
             raise InputError(f"texts[{position}] is a pair of texts; expected one text, as this model reads no pairs")
         raw = text if isinstance(text, str) else " ".join(text)
@@ -123,7 +125,7 @@ class Predictor:
             raise InputError(f"texts[{position}] holds half a character (a lone surrogate); expected Unicode text")
         if not raw.strip():
             raise InputError(f"texts[{position}] has no words; expected at least one")
-        return raw, tokenize(raw, self.description.tokenizer) if isinstance(text, str) else tokens_of_words(text)
+        return raw, tokenize(raw, self.description.tokenizer) if isinstance(text, str) else tokens_of_words(list(text))
 
     def _predict_batch(self, batch: list, logits: bool) -> list:
         if self.description.task == "tagging":

@@ -49,8 +49,8 @@ class Difference:
 
 
 def paired_difference(one: Counts, other: Counts, resamples: int, seed: int) -> dict[str, Difference]:
-    """Of each score of two models on the same texts, by the paired bootstrap (Berg-Kirkpatrick, Burkett and Klein 2012,
-    "An empirical investigation of statistical significance in NLP", figure 1), here of two sides.
+    """Of each score that two models on the same texts both have, by the paired bootstrap (Berg-Kirkpatrick, Burkett and
+    Klein 2012, "An empirical investigation of statistical significance in NLP", figure 1), here of two sides.
 
     Where d is the difference on all texts and d_i that on a draw of them, p is the share of draws with
     |d_i - d| >= |d|; the draw that the data are is counted as one of them, so that p is never 0.
@@ -58,7 +58,7 @@ def paired_difference(one: Counts, other: Counts, resamples: int, seed: int) -> 
     first, second = one.scores(), other.scores()
     draws, others = resampled_scores(one, resamples, seed), resampled_scores(other, resamples, seed)
     found = {}
-    for name in first:
+    for name in filter(second.__contains__, first):
         d, drawn = first[name] - second[name], draws[name] - others[name]
         # Sums of fractions that should be equal differ in the last digits.
         as_far = np.abs(drawn - d) >= abs(d) - 1e-12

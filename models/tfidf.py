@@ -240,7 +240,8 @@ def _terms_of(task: Task, examples: Examples) -> list[list[str]]:
     terms = [_words_and_pairs(sentence) for sentence in examples.sentences]
     if examples.pairs is None:
         return terms
-    seconds = ([f"2 {term}" for term in _words_and_pairs(sentence)] for sentence in examples.pairs)
+    # No word of a text ends in a space.
+    seconds = ([f"2  {term}" for term in _words_and_pairs(sentence)] for sentence in examples.pairs)
     return [first + second for first, second in zip(terms, seconds, strict=True)]
 
 

@@ -238,6 +238,8 @@ def evaluate(
         if path:
             check_file(path, begins)
     config = read_config(DataConfig, Path(data), change) if Path(data).suffix in (".yaml", ".yml") else None
+    if train and config:
+        raise typer.BadParameter(f"{data} has training texts of its own", param_hint="--train")
     if change and not config:
         raise typer.BadParameter(f"changes a config; {data} is none", param_hint="--set")
     for name in filter(None, (None if config else data, train)):
@@ -312,6 +314,8 @@ def _pair(text: str, place: str) -> list[str]:
     pair = text.split("\t")
     if len(pair) != 2:
         raise InputError(f"{place} has {len(pair) - 1} tabs; expected one, as this model reads pairs of texts")
+    if not all(map(str.strip, pair)):
+        raise InputError(f"{place} has a text without words; expected at least one in each text of the pair")
     return pair
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from embeddings.errors import ModelError
 from models.examples import Examples
-from models.label_scheme import scheme_of, to_scheme
+from models.label_scheme import labels_in_scheme, scheme_of, to_scheme
 from models.predictor import Predictor
 from models.significance import mcnemar, paired_difference
 from pipeline.answers import Answers, answers_of
@@ -44,17 +44,20 @@ def compared(asked: "Evaluation", answers: Answers, rival: Predictor, read: Call
     other = _alike(answers_of(rival, read(), asked.data), answers)
     differences = paired_difference(answers.counts, other.counts, asked.resamples, asked.seed)
     test = mcnemar(np.concatenate(_single(answers)), np.concatenate(_single(other)))
+    own = other.counts.scores()
     scores = {
-        name: {"other": value, "difference": found.value, "low": found.low, "high": found.high, "p": found.p}
-        for (name, value), found in zip(other.counts.scores().items(), differences.values(), strict=True)
+        name: {"other": own[name], "difference": found.value, "low": found.low, "high": found.high, "p": found.p}
+        for name, found in differences.items()
     }
+    # Where the tags of one model alone mark spans, both are scored word by word.
+    main = answers.main if answers.main in scores else next(iter(scores))
     if answers.task != "tagging":
         scores["exact_match" if answers.task == "seq2seq" else "accuracy"]["p"] = test.p
     return {
         "against": asked.against,
         "scores": scores,
         "mcnemar": asdict(test) | {"of": "words" if answers.task == "tagging" else "texts"},
-        "verdict": verdict(asked.model, str(asked.against), answers.main, scores[answers.main]),
+        "verdict": verdict(asked.model, str(asked.against), main, scores[main]),
     }
 
 
@@ -64,7 +67,9 @@ def _alike(other: Answers, answers: Answers) -> Answers:
     if scheme in (None, scheme_of(other.labels)):
         return other
     tags = [to_scheme(tags, scheme) for tags in other.predicted]
-    return replace(other, examples=answers.examples, predicted=tags, labels=answers.labels)
+    # The other may know kinds of spans that these texts and this model do not.
+    labels = labels_in_scheme([*answers.labels, *other.labels], scheme)
+    return replace(other, examples=answers.examples, predicted=tags, labels=labels)
 
 
 def _single(answers: Answers) -> list[np.ndarray]:

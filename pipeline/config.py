@@ -250,7 +250,14 @@ class Seq2seqConfig(TrainConfig):
             found = self.embedding.vectors_file or self.embedding.source
             raise ValueError(f"'embedding': {found} is not for seq2seq; expected a biLM or none")
         _check_bilm(self.embedding, self.head.uses_bilm)
-        for key, value in (("training.fine_tune", self.training.fine_tune), ("embedding.layers", self.computes_layers)):
+        asked = {
+            "training.fine_tune": self.training.fine_tune,
+            "embedding.layers": self.computes_layers,
+            "data.text_pair": self.data.text_pair,
+            "data.label_separator": self.data.label_separator,
+            "training.class_weights": self.training.class_weights != "none",
+        }
+        for key, value in asked.items():
             if value:
                 raise ValueError(f"'{key}' is for classification and tagging; this is seq2seq")
         return self

@@ -53,11 +53,13 @@ def read_data(task: Task, data: Data) -> DataSet:
             file and the line.
     """
     # A comparison trains on the same data many times. What holds a dictionary cannot be looked up as it is.
-    return _read_data(task, data.model_dump_json())
+    names = {name for split in SPLITS for _, name in data.files(split)}
+    found = [data_file(name).stat() for name in sorted(names) if not name.startswith(HUB)]
+    return _read_data(task, data.model_dump_json(), tuple((file.st_mtime_ns, file.st_size) for file in found))
 
 
 @lru_cache(maxsize=1)
-def _read_data(task: Task, json: str) -> DataSet:
+def _read_data(task: Task, json: str, as_of: tuple) -> DataSet:
     data = Data.model_validate_json(json)
     names = {split: [name for _, name in data.files(split) or data.files("train")] for split in SPLITS}
     parts: dict[str, Iterable[Record]] = {split: labelled_records(task, data, data.files(split)) for split in SPLITS}

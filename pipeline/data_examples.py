@@ -11,7 +11,7 @@ from models.examples import Examples
 from models.options import Task
 from pipeline.data_config import Texts
 from pipeline.data_hub import HUB
-from pipeline.data_records import Record, read_records, short
+from pipeline.data_records import DOCUMENT, Record, read_records, short
 from pipeline.parquet import check_columns
 from pipeline.readers import data_file, format_of
 
@@ -76,6 +76,9 @@ def labelled_records(
             if label is not None and names.label in values:
                 raise InputError(f"{place}: has a column '{names.label}'; expected none, as the config labels the file")
             found = {kind: values[column] for kind, column in columns.items()}
+            if group == DOCUMENT:
+                # Its number begins anew in each file.
+                found["group"] = f"{name} {values[DOCUMENT]}"
             yield Record(found if label is None else found | {"label": label}, place)
 
 
@@ -125,14 +128,14 @@ def _classified(values: dict[str, Any], texts: Texts, place: str) -> tuple[list[
     if isinstance(label, list) and all(_is_label(part) for part in label):
         return sentence, tuple(sorted({str(part) for part in label}))
     if not _is_label(label):
-        if label == "":
+        if isinstance(label, str) and not label.strip():
             raise InputError(f"{place}: '{column}' is empty; expected a label")
         raise InputError(f"{place}: '{column}' is {short(label)}; expected a string, a whole number or a list of these")
     return sentence, str(label)
 
 
 def _is_label(value: Any) -> bool:
-    return isinstance(value, str | int) and value != ""
+    return isinstance(value, int) or (isinstance(value, str) and bool(value.strip()) and is_text(value))
 
 
 def _tagged(values: dict[str, Any], texts: Texts, place: str) -> tuple[list[str], list[str]]:

@@ -53,6 +53,20 @@ def test_words_in_no_span_stay_so_in_every_scheme():
         resolve_options("tagging", HeadOptions(scheme="BIO"), examples([["O", "NOUN"]]))
 
 
+@pytest.mark.parametrize("own", SPANS)
+@pytest.mark.parametrize("asked", SPANS)
+def test_constraints_are_those_of_the_tags_that_are_learned(own, asked):
+    train = examples([["O"], SPANS[own]])
+    options = HeadOptions(constraints=asked)
+    if own == asked:
+        assert resolve_options("tagging", options, train) == options
+    else:
+        with pytest.raises(ConfigError, match=f"'{asked}' does not fit the tags, which are in {own}; expected '{own}'"):
+            resolve_options("tagging", options, train)
+    both = resolve_options("tagging", HeadOptions(constraints=asked, scheme=asked), train)
+    assert both.answers == own
+
+
 def test_label_sets_become_ones_and_zeros():
     train = examples([("a", "c"), (), ("b",)], [["w"]] * 3)
     options = resolve_options("classification", HeadOptions(), train)
@@ -65,6 +79,9 @@ def test_label_sets_become_ones_and_zeros():
         numbered_targets(options, labels, examples(["a"]))
     weights = class_weights("balanced", options, labels, numbered_targets(options, labels, train))
     np.testing.assert_allclose(weights, [2, 2, 2])
+    # A label of all texts is learned, too.
+    weights = class_weights("balanced", options, labels, [np.array([1, 1, 0]), np.array([1, 0, 0])])
+    np.testing.assert_allclose(weights, [0.5, 1, 2])
 
 
 def test_class_weights_balance_the_labels():

@@ -64,6 +64,11 @@ def test_one_text_in_place_of_a_list_is_refused(predictors):
         predictors["classification"].predict("one text")
 
 
+def test_what_is_no_text_is_named(predictors):
+    with pytest.raises(InputError, match=r"texts\[1\] is of the type NoneType; expected a text or its words"):
+        predictors["tagging"].predict(["a", None])
+
+
 def test_no_texts_give_no_answers(predictors):
     assert predictors["tagging"].predict([]) == []
 

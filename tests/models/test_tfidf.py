@@ -120,6 +120,11 @@ def test_an_ensemble_answers_with_the_mean(texts, tmp_path):
         Ensemble([first, tagger])
 
 
+def test_an_ensemble_of_none_is_refused():
+    with pytest.raises(ModelError, match="an ensemble of no models"):
+        Ensemble([])
+
+
 def test_a_damaged_folder_is_told(texts, tmp_path):
     folder = tmp_path / "model"
     kept(folder, "classification", examples(texts, ["x", "y"] * 40))

@@ -197,6 +197,10 @@ CONFIGS: dict[str, tuple[tuple[str, str] | list[str], str]] = {
         ["head.pooling=last", "head.encoder=cnn"],
         "{config} line 10 with --set head.pooling=last --set head.encoder=cnn: 'head': pooling 'last' needs a recurrent encoder, found encoder 'cnn'",
     ),
+    "the last state of what mixes the directions": (
+        ["head.pooling=last", "head.encoder=lstm", "head.feedforward=[[5, tanh]]"],
+        "{config} line 10 with --set head.pooling=last --set head.encoder=lstm --set head.feedforward=[[5, tanh]]: 'head': pooling 'last' needs both directions apart, which 'feedforward' mixes",
+    ),
     "momentum of Adam": (
         ["training.optimizer=adam", "training.momentum=0.9"],
         "{config} line 12 with --set training.optimizer=adam --set training.momentum=0.9: 'training': momentum is for sgd, found optimizer 'adam'",
@@ -220,6 +224,14 @@ CONFIGS: dict[str, tuple[tuple[str, str] | list[str], str]] = {
     "pooling of a translation": (
         ["task=seq2seq", "head.pooling=max"],
         "--set head.pooling=max: unknown key 'head.pooling'; expected one of inputs, encoder, units, depth, bidirectional, layer_norm, dropout, target_dim, decoder, decoder_units, decoder_depth, attention, beam, length_penalty, n_best, max_length",
+    ),
+    "pairs to be translated": (
+        ["task=seq2seq", "embedding.source=none", "data.text_pair=second"],
+        "{config}: 'data.text_pair' is for classification and tagging; this is seq2seq",
+    ),
+    "weights of translations": (
+        ["task=seq2seq", "embedding.source=none", "training.class_weights=balanced"],
+        "{config}: 'training.class_weights' is for classification and tagging; this is seq2seq",
     ),
     "no such attention": (
         ["task=seq2seq", "head.attention=none"],
@@ -268,6 +280,13 @@ DATA = {
         "{folder}/a.csv line 2: 'text' has no words; expected at least one",
     ),
     "empty label": ("a.csv", "text,label\na,\n", {}, "{folder}/a.csv line 2: 'label' is empty; expected a label"),
+    "blank label": ("a.csv", "text,label\na, \n", {}, "{folder}/a.csv line 2: 'label' is empty; expected a label"),
+    "label of half a character": (
+        "a.jsonl",
+        '{"text": "a", "label": "\\ud800"}',
+        {},
+        "{folder}/a.jsonl line 1: 'label' is '\\ud800'; expected a string, a whole number or a list of these",
+    ),
     "open quote": ("a.csv", 'text,label\n"a,b\n', {}, "{folder}/a.csv line 2: not csv (..."),
     "invalid UTF-8": (
         "a.csv",

@@ -199,6 +199,24 @@ def test_groups_and_documents_are_not_parted(write, tmp_path):
     assert [len(found) for found in words] == [12, 4, 4] and [len(set(found)) for found in words] == [6, 2, 2]
 
 
+def test_documents_of_two_files_are_two(write, tmp_path):
+    for name in "ab":
+        write(f"{name}.conll", f"-DOCSTART- O\n\n{name} O\n\n{name} B-X\n\n")
+    split = {"validation": 0.3, "test": 0.3, "group": "document"}
+    write("c.conll", "-DOCSTART- O\n\nc O\n\n")
+    found = read_data("tagging", Data(folder=tmp_path, train=["a.conll", "b.conll", "c.conll"], split=split))
+    assert sorted({words[0] for words in part.sentences} for part in found.splits.values()) == [{"a"}, {"b"}, {"c"}]
+
+
+def test_data_that_have_changed_are_read_anew(write, tmp_path):
+    split = {"validation": 0.1, "test": 0.1}
+    data = Data(folder=tmp_path, train="a.csv", split=split) if write("a.csv", rows(0, 100)) else None
+    first = read_data("classification", data)
+    assert read_data("classification", data) is first
+    write("a.csv", rows(1, 101))
+    assert read_data("classification", data).checksums() != first.checksums()
+
+
 def test_the_same_data_have_the_same_checksums_and_others_others(write, tmp_path):
     write("a.csv", rows(0, 100))
 

@@ -13,10 +13,11 @@ from models.examples import Examples
 from models.metrics import score
 from models.options import HeadOptions
 from models.predictor import Predictor
+from models.significance import paired_difference
 from pipeline.answers import Answers, answers_of
 from pipeline.breakdown import by_frequency, by_length
 from pipeline.cli import main
-from pipeline.compare import verdict
+from pipeline.compare import _alike, verdict
 from pipeline.data_config import DataConfig
 from pipeline.evaluate import Evaluation, evaluate_stage
 from pipeline.evaluation_report import html_of, lines_of
@@ -189,6 +190,21 @@ def test_models_for_different_tasks_are_not_compared(files, model_folders):
     asked = Evaluation(model="tiny", data="texts.csv", against="other", resamples=100)
     with pytest.raises(ModelError, match="other: is for tagging; expected one for classification, as tiny"):
         evaluate_stage(asked, model_folders["classification"], model_folders["tagging"])
+
+
+@pytest.mark.parametrize("labels", [["O", "B-X", "I-X", "B-Z", "I-Z"], ["NOUN", "VERB"]])
+def test_a_tagger_is_compared_with_one_of_other_labels(tagged, labels):
+    """Of another scheme and more kinds of spans, and of tags that mark none."""
+    tags = [["B-Z", "I-Z"], ["O"]] if "O" in labels else [["NOUN", "VERB"], ["NOUN"]]
+    examples = Examples([["a", "b"], ["c"]], [["B-X", "L-X"], ["U-X"]], ["1", "2"])
+    own = replace(
+        tagged, examples=examples, labels=["O", "B-X", "I-X", "L-X", "U-X"], predicted=[["B-X", "L-X"], ["O"]]
+    )
+    other = replace(tagged, examples=examples, labels=labels, predicted=tags)
+    found = paired_difference(own.counts, _alike(other, own).counts, 100, seed=1)
+    assert found["accuracy"].value == pytest.approx(2 / 3)
+    if "O" in labels:
+        assert found["f1"].value == pytest.approx(2 / 3)
 
 
 def test_texts_of_another_form_than_the_model_reads_are_refused(model_folders):
