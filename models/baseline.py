@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from models.calibration import probabilities
 from models.examples import Examples
 from models.labels import label_set, resolve_options
 from models.options import HeadOptions, Task
-from models.text_classifier import probabilities
 from models.tfidf import Tfidf
 
 

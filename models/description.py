@@ -1,7 +1,7 @@
 """What a trained model says of itself, in `model.json`; reading it loads nothing heavy."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -9,6 +9,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from embeddings.errors import ModelError
 from embeddings.tokenizer import TokenizerName
+from models.calibration import Calibration
 from models.options import HeadOptions, Task
 from models.seq2seq_options import Seq2seqOptions
 
@@ -33,6 +34,7 @@ class Description:
         example: a text to try the model with, or a pair of them.
         target_tokenizer: for seq2seq, what the words of a translation are.
         temperature: that a classifier's logits are divided by, so that its probabilities are calibrated.
+        surest: the highest probability of its answers, likewise.
         kind: `head`, or `tfidf` for TF-IDF with logistic regression in place of one.
         learned_from: SHA-256 of the words and the labels of the training texts, in hexadecimal, if it is known.
     """
@@ -46,8 +48,17 @@ class Description:
     example: str | list[str]
     target_tokenizer: TokenizerName = "spacy"
     temperature: float = 1.0
+    surest: float = 1.0
     kind: Literal["head", "tfidf"] = "head"
     learned_from: str | None = None
+
+    @property
+    def calibration(self) -> Calibration:
+        return Calibration(self.temperature, self.surest)
+
+    def calibrated_as(self, head: Any) -> "Description":
+        """The same, with the calibration of a head if it has one."""
+        return replace(self, **getattr(head, "calibration", Calibration())._asdict())
 
 
 def read_description(folder: Path) -> Description:
@@ -88,4 +99,6 @@ def _checked(description: Description) -> Description:
     temperature = description.temperature
     if type(temperature) not in (int, float) or not 0 < temperature < float("inf"):
         raise ValueError(f"'temperature' is {temperature!r}; expected a number above 0")
+    if type(description.surest) not in (int, float) or not 0 < description.surest <= 1:
+        raise ValueError(f"'surest' is {description.surest!r}; expected a number above 0, at most 1")
     return description

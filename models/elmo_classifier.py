@@ -103,6 +103,7 @@ class ElmoClassifier(ClassifierMixin, HeadEstimator):
         if y is None:
             raise ValueError("ElmoClassifier requires y to be passed, but the target y is None")
         check_consistent_length(sentences, y)
+        _check_present(y)
         check_classification_targets(y)
         many = type_of_target(y) == "multilabel-indicator"
         if many:
@@ -162,3 +163,10 @@ class ElmoClassifier(ClassifierMixin, HeadEstimator):
         tags = super().__sklearn_tags__()
         tags.classifier_tags.multi_label = True
         return tags
+
+
+def _check_present(y: Any) -> None:
+    """That no class is missing; NumPy would sort it among the others, or make a word of it."""
+    for k, label in enumerate(y if getattr(y, "ndim", 1) == 1 else ()):
+        if label is None or (isinstance(label, float) and np.isnan(label)):
+            raise ValueError(f"y[{k}] is {label}; expected a class (Input y contains NaN)")

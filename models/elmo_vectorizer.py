@@ -77,6 +77,8 @@ class ElmoVectorizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         # Keras takes seconds to load.
         from models.pickled import PickledSource
 
+        if self.source is None:
+            raise ValueError("source is None; expected a biLM, or a SavedModel that embeds texts")
         source = PickledSource(self.source, self.batch_size, self.batch_words)
         layers, dim = source.shape
         if not isinstance(self.layer, str) and not -layers <= self.layer < layers:

@@ -64,7 +64,10 @@ class HeadEstimator(BaseEstimator):
         from models.preparation import prepare
         from models.training import train_head
 
-        below = None if self.source is None else PickledSource(self.source)
+        if self.source == "tfidf":
+            raise ValueError("source is 'tfidf'; expected a biLM or None, and scikit-learn's TfidfVectorizer for that")
+        # A config says 'none' for None.
+        below = None if self.source in (None, "none") else PickledSource(self.source)
         if below and below.embeds_texts and self._task != "classification":
             raise ValueError(f"source {self.source} gives one vector a text; {self._task} needs one a word")
         train, held_out = (

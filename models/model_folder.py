@@ -10,7 +10,7 @@ tfidf.npz           and what each weighs, in NumPy's form
 """
 
 import json
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 
 from embeddings.atomic import atomic_folder
@@ -52,7 +52,7 @@ def save_model(
 
     Args:
         folder: to write.
-        description, head: of the model; its temperature is written with it, and of a head on a biLM this biLM.
+        description, head: of the model; its calibration is written with it, and of a head on a biLM this biLM.
         below: what is below the head, or None if it asks for no ELMo.
         features: of the head, if it asks for words or characters.
 
@@ -68,7 +68,7 @@ def save_model(
             else:
                 copy_stored(below, place)
         head = head.head if isinstance(head, HeadOnBiLM) else head
-        description = replace(description, temperature=getattr(head, "temperature", 1.0))
+        description = description.calibrated_as(head)
         if features is not None:
             features.write(temporary)
         if isinstance(head, Tfidf):
@@ -107,7 +107,7 @@ def load_model(folder: Path) -> tuple[Description, AnyHead, AnyEmbedder | None, 
         arguments = description.head, description.labels, shape, features.rows
         head = Seq2seq(*arguments) if description.task == "seq2seq" else build_head(description.task, *arguments)
         head.load_weights(folder / HEAD_WEIGHTS)
-        head.temperature = description.temperature
+        head.calibration = description.calibration
     except (OSError, ValueError, KeyError) as error:
         raise ModelError(f"{folder / HEAD_WEIGHTS}: cannot be read ({str(error).splitlines()[0]})") from None
     return description, head, embedder, features

@@ -135,7 +135,7 @@ class PickledHead:
         cls, description: Description, head: Head, features: Features | None, below: PickledSource | None
     ) -> "PickledHead":
         """A head that was just trained; it answers without being built again."""
-        description = replace(description, temperature=getattr(head, "temperature", 1.0))
+        description = description.calibrated_as(head)
         pickled = cls(description, features, head.get_weights(), below)
         pickled.head = head
         return pickled
@@ -147,7 +147,7 @@ class PickledHead:
         rows = self.features.rows if self.features else None
         head = build_head(task, self.description.head, self.description.labels, shape, rows)
         head.set_weights(self.weights)
-        head.temperature = self.description.temperature
+        head.calibration = self.description.calibration
         return head
 
     @cached_property

@@ -6,6 +6,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from models.calibration import Calibration
 from models.options import HeadOptions
 
 
@@ -19,7 +20,7 @@ class TextClassifier(keras.Model):
 
     Attributes:
         count: number of labels.
-        temperature: that the logits are divided by before they become probabilities.
+        calibration: how the logits become probabilities.
         class_weights: what a label counts in the loss, float `[labels]`, or None for 1.
     """
 
@@ -27,7 +28,7 @@ class TextClassifier(keras.Model):
         super().__init__(**kwargs)
         self.options = options
         self.count = labels if isinstance(labels, int) else len(labels)
-        self.temperature = 1.0
+        self.calibration = Calibration()
         self.class_weights: np.ndarray | None = None
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
@@ -47,12 +48,4 @@ class TextClassifier(keras.Model):
 
     def decode(self, logits: np.ndarray, lengths: np.ndarray | None = None) -> np.ndarray:
         """Probabilities of the labels, `[batch, labels]`."""
-        return probabilities(logits / self.temperature, self.options.multi_label)
-
-
-def probabilities(logits: np.ndarray, multi_label: bool = False) -> np.ndarray:
-    """The softmax over the last axis, or with many labels to a text the sigmoid of each."""
-    if multi_label:
-        return np.exp(-np.logaddexp(0, -logits))
-    shifted = np.exp(logits - logits.max(axis=-1, keepdims=True))
-    return shifted / shifted.sum(axis=-1, keepdims=True)
+        return self.calibration.probabilities(logits, self.options.multi_label)

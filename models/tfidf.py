@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 
 from embeddings.errors import ModelError
+from models.calibration import probabilities
 from models.description import TFIDF_TERMS, TFIDF_WEIGHTS
 from models.examples import Examples
 from models.labels import answers, class_weights, likely_labels, numbered_targets
 from models.options import HeadOptions, Task, without_elmo
-from models.text_classifier import probabilities
 
 _NEVER = -1e4
 """The logit of a label that the training data lack, whose probability is 0; with the other sign of one that all texts

@@ -12,7 +12,7 @@ from embeddings.compiled import compiled
 from embeddings.errors import ConfigError
 from embeddings.store import Store
 from models.biattentive import BiattentiveClassifier
-from models.calibration import fit_temperature
+from models.calibration import fit_calibration
 from models.classifier import Classifier
 from models.encoder import layer_weights
 from models.epochs import Epoch, Losses, best_of_epochs
@@ -130,7 +130,7 @@ def train_head(
     best_of_epochs(model, settings, texts.words, learn, validate, best, lambda: layer_weights(head), on_epoch)
     if isinstance(head, TextClassifier) and settings.calibrate:
         logits = predict_logits(model, held_out_texts)
-        head.temperature = fit_temperature(logits, np.array(held_out_targets), options.multi_label)
+        head.calibration = fit_calibration(logits, np.array(held_out_targets), options.multi_label)
     return model
 
 

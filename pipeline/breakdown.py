@@ -20,8 +20,10 @@ _RARE_WORDS = {"none": 0, "one": 1, "two": 2, "three or more": float("inf")}
 
 
 def by_length(answers: Answers, resamples: int, seed: int) -> list[Group]:
-    """The main metric of texts in four groups of about as many, by their words."""
-    lengths = [len(words) for words in answers.examples.sentences]
+    """The main metric of texts, or pairs of them, in four groups of about as many, by their words."""
+    examples = answers.examples
+    seconds = examples.pairs or [()] * len(examples)
+    lengths = [len(words) + len(more) for words, more in zip(examples.sentences, seconds, strict=True)]
     ends = np.unique(np.percentile(lengths, (25, 50, 75, 100), method="inverted_cdf")).tolist()
     names, first = {}, min(lengths)
     for end in ends:

@@ -199,6 +199,10 @@ def evaluate(
     ] = None,
     text: Annotated[str | None, typer.Option(help="Column of the text or of the words.")] = None,
     label: Annotated[str | None, typer.Option(help="Column of the label or of the tags.")] = None,
+    text_pair: Annotated[str | None, typer.Option(help="Column of the second text, of pairs.")] = None,
+    label_separator: Annotated[
+        str | None, typer.Option(help="Between the labels of a text that may have several.")
+    ] = None,
     encoding: Encoding = "utf-8",
     format: Annotated[
         str | None, typer.Option(help="text, csv, tsv, jsonl, conllu, conll or parquet, if the name does not tell.")
@@ -253,7 +257,14 @@ def evaluate(
     asked = Evaluation(
         model=model,
         data=data,
-        texts=Texts(text=text, label=label, encoding=encoding, format=format),  # type: ignore[arg-type]
+        texts=Texts(
+            text=text,
+            label=label,
+            text_pair=text_pair,
+            label_separator=label_separator or None,
+            encoding=encoding,
+            format=format,  # type: ignore[arg-type]
+        ),
         config=config,
         split=split,
         train=train,
@@ -521,6 +532,8 @@ def main(arguments: list[str] | None = None) -> None:
         if "--debug" in arguments:
             raise
         _fail(str(error), error.exit_code)
+    except KeyboardInterrupt:
+        _fail("interrupted", 130)
     except Exception as error:
         if "--debug" in arguments:
             raise

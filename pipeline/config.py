@@ -19,12 +19,25 @@ from pipeline.data_config import Data
 from pipeline.docs_corpus import PREFIX
 
 
-def _existing_source(source: str) -> str:
-    if source in NO_SOURCE:
-        return source
-    if not (is_handle(source) or all(Path(part).exists() for part in source.split(",")) or Path(source).exists()):
-        raise ValueError(f"no such source: {source}; expected a folder, an archive, a TF-Hub handle or OPTIONS,WEIGHTS")
+def _existing_bilm(source: str) -> str:
+    if not _is_there(source):
+        raise ValueError(f"no such source: {source}; expected {_BILM}")
     return source
+
+
+def _existing_source(source: str) -> str:
+    if source not in NO_SOURCE and not _is_there(source):
+        raise ValueError(
+            f"no such source: {source}; expected a biLM ({_BILM}), a file of word vectors, {' or '.join(NO_SOURCE)}"
+        )
+    return source
+
+
+def _is_there(source: str) -> bool:
+    return is_handle(source) or all(Path(part).exists() for part in source.split(",")) or Path(source).exists()
+
+
+_BILM = "a folder, an archive, a TF-Hub handle or OPTIONS,WEIGHTS"
 
 
 NO_SOURCE = ("none", "tfidf")
@@ -112,7 +125,7 @@ class PretrainConfig(Section):
     def _source_is_there_to_begin_with(cls, source: str | None, info: ValidationInfo) -> str | None:
         # A training that goes on has no more need of it.
         goes_on = "output" in info.data and checkpoints_in(checkpoints_of(info.data["output"]))
-        return source if source is None or goes_on else _existing_source(source)
+        return source if source is None or goes_on else _existing_bilm(source)
 
     @model_validator(mode="after")
     def _one_of_source_and_bilm(self) -> "PretrainConfig":

@@ -45,10 +45,12 @@ def _names(task: Task, texts: Texts, name: str) -> _Names:
     format = None if name.startswith(HUB) else texts.format or format_of(data_file(name))
     if format in ("conllu", "conll"):
         if task != "tagging":
-            raise InputError(f"{name}: examples for {task} cannot be read from {format}")
+            expected = "csv, tsv, jsonl or parquet" + (", or text with 'pattern'" if task == "classification" else "")
+            raise InputError(f"{name}: examples for {task} cannot be read from {format}; expected {expected}")
         known = _Names("form", "upos") if format == "conllu" else _Names("0", "-1")
     if format in ("csv", "tsv", "text") and task == "tagging":
-        raise InputError(f"{name}: examples for tagging cannot be read from {format}")
+        expected = "conll, conllu, jsonl or parquet"
+        raise InputError(f"{name}: examples for tagging cannot be read from {format}; expected {expected}")
     return _Names(texts.text or known.text, texts.label or known.label)
 
 

@@ -293,6 +293,17 @@ def test_a_source_that_has_changed_or_gone_is_named(tiny_options, mixed_bilm_fol
         pickle.loads(kept).transform(TEXTS)
     with pytest.raises(SourceError, match="no/such: does not exist"):
         ElmoClassifier("no/such").fit(TEXTS, LABELS)
+    with pytest.raises(ValueError, match="source is 'tfidf'; expected a biLM or None, and scikit-learn's"):
+        ElmoClassifier("tfidf").fit(TEXTS, LABELS)
+    with pytest.raises(ValueError, match="source is None; expected a biLM, or a SavedModel"):
+        ElmoVectorizer(None).fit(TEXTS)
+
+
+@pytest.mark.parametrize("missing", [None, float("nan")])
+def test_a_missing_class_is_named(missing):
+    for y in ([*LABELS[:-1], missing], np.array([*LABELS[:-1], missing], object)):
+        with pytest.raises(ValueError, match=rf"y\[{len(LABELS) - 1}\] is {missing}; expected a class"):
+            ElmoClassifier().fit(TEXTS, y)
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ import pytest
 from embeddings.errors import ConfigError, InputError, ModelError
 from models import Predictor
 from models.baseline import tfidf_predictions, tfidf_probabilities
+from models.calibration import Calibration
 from models.description import Description
 from models.examples import Examples
 from models.model_folder import save_model
@@ -169,12 +170,17 @@ def test_word_vectors_are_where_words_begin(tmp_path):
         prepare("tagging", HeadOptions(inputs=(CharacterInput(),)), data, bilm=False, vectors=tmp_path / "vectors.txt")
 
 
-def test_a_temperature_that_is_none_is_refused(tmp_path):
+def test_a_calibration_that_is_none_is_refused(tmp_path):
     task, found, head, data = _classifier()
-    head.temperature = 2.5
+    head.calibration = Calibration(2.5, 0.75)
     predictor = kept(tmp_path / "model", task, found, head, data)
-    assert predictor.description.temperature == 2.5
+    assert predictor.description.calibration == head.calibration
     path = tmp_path / "model/model.json"
-    path.write_text(path.read_text().replace("2.5", "0"))
-    with pytest.raises(ModelError, match="'temperature' is 0; expected a number above 0"):
-        Predictor.load(tmp_path / "model")
+    good = path.read_text()
+    for old, new, message in (
+        ("2.5", "0", "'temperature' is 0; expected a number above 0"),
+        ("0.75", "1.5", "'surest' is 1.5; expected a number above 0, at most 1"),
+    ):
+        path.write_text(good.replace(old, new))
+        with pytest.raises(ModelError, match=message):
+            Predictor.load(tmp_path / "model")

@@ -120,7 +120,7 @@ CONFIGS: dict[str, tuple[tuple[str, str] | list[str], str]] = {
     ),
     "missing biLM": (
         ("  source: ", "  source: no"),
-        "{config} line 9: 'embedding.source': no such source: no{folder}; expected a folder, an archive, a TF-Hub handle or OPTIONS,WEIGHTS",
+        "{config} line 9: 'embedding.source': no such source: no{folder}; expected a biLM (a folder, an archive, a TF-Hub handle or OPTIONS,WEIGHTS), a file of word vectors, none or tfidf",
     ),
     "out of range": (
         ("units: 7", "units: -3"),
@@ -352,7 +352,7 @@ DATA = {
         "a.conll",
         "a b\n",
         {},
-        "{folder}/a.conll: examples for classification cannot be read from conll",
+        "{folder}/a.conll: examples for classification cannot be read from conll; expected csv, tsv, jsonl or parquet, or text with 'pattern'",
     ),
     "unknown suffix": (
         "a.doc",
@@ -411,7 +411,7 @@ TAGS = {
         "a.csv",
         "text,label\na,b\n",
         {},
-        "{folder}/a.csv: examples for tagging cannot be read from csv",
+        "{folder}/a.csv: examples for tagging cannot be read from csv; expected conll, conllu, jsonl or parquet",
     ),
 }
 """Likewise for tagging."""

@@ -109,6 +109,9 @@ def test_pairs_are_learned_from_words_alone_and_answered_everywhere(train, capsy
     main_returns("predict", "model", "\t".join(PAIRS[0][:2]))
     label, _, first, second = capsys.readouterr().out.strip().split("\t")
     assert (label, first, second) == ("same", *PAIRS[0][:2])
+    columns = ("--text", "premise", "--text-pair", "hypothesis", "--json")
+    main_returns("evaluate", "model", "pairs-test.tsv", *columns)
+    assert json.loads(capsys.readouterr().out)["scores"]["accuracy"]["value"] == 1.0
     # A report tells apart what the model learned from and other texts.
     for change, where in (
         ("data.limit=null", "the training texts"),
