@@ -1,6 +1,10 @@
 """Batch inference: sentences in, layers out, in the order in which they came."""
 
-from collections.abc import Iterable, Iterator, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 from keras import ops
@@ -51,10 +55,11 @@ class Embedder:
         self.batch_size = batch_size or (1 if stateful else 256)
         self.batch_words = batch_words
         self.steps = steps
+        self.work = Work()
         self.reset_state()
         self._table = WordTable(bilm.spelling)
         self._word_vectors = np.empty((0, bilm.options.projection), np.float32)
-        self._encoded = 0
+        self._encoded = self._told = 0
         self._encode = compiled(bilm.token_encoder)
         self._read = compiled(self._read_directions)
 
@@ -75,17 +80,50 @@ class Embedder:
             For each sentence, in order, float32 of shape `[layers, words, 2 * projection]`; layer 0 is the token
             vector, twice.
         """
-        for read in self._windows(sentences):
-            if self._table.full:
-                self._table.clear()
-                self._encoded = 0
-            rows = [self._table.framed_rows(sentence) for sentence in read]
-            self._encode_new_words()
-            results = self._embed_window(rows)
+        for results in self.windows(sentences):
             # Each is let go as it is handed out.
             results.reverse()
             while results:
                 yield results.pop()
+
+    def windows(
+        self, sentences: Iterable[Sentence], select: Callable[[np.ndarray], np.ndarray] = lambda layers: layers
+    ) -> Iterator[list[np.ndarray]]:
+        """As `embed`, with the arrays of all sentences that are computed together in one list. Between two windows
+        the embedder can be asked what it has learned (`news`).
+
+        Args:
+            sentences: lists of words.
+            select: makes of the layers of a sentence what is kept of them.
+        """
+        for read in self._windows(sentences):
+            with self.work.timed("spelling"):
+                if self._table.full:
+                    self._table.clear()
+                    self._encoded = self._told = 0
+                rows = [self._table.framed_rows(sentence) for sentence in read]
+            with self.work.timed("characters"):
+                self._encode_new_words()
+            self.work.words += sum(map(len, read))
+            yield self._embed_window(rows, select)
+
+    def news(self) -> "Learned":
+        """What the embedder has come to know since it was asked last."""
+        first, self._told = self._told, self._encoded
+        state = self._state and _map_state(lambda rows: rows, self._state)
+        return Learned(first, self._table.words(first), self._word_vectors[first : self._encoded].copy(), state)
+
+    def learn(self, words: Sequence[str], vectors: np.ndarray, state: list | None = None) -> None:
+        """Begin where another embedder of the same biLM stood, so that what comes is the same to the last bit.
+
+        Args:
+            words, vectors: all that its `news` told since `first` was 0 the last time, one after the other.
+            state: the last one.
+        """
+        self._table.clear()
+        self._table.rows(words)
+        self._word_vectors, self._state = np.array(vectors, np.float32), state
+        self._encoded = self._told = len(vectors)
 
     def _windows(self, sentences: Iterable[Sentence]) -> Iterator[list[Sentence]]:
         """Sentences that are in memory at once: one batch if stateful, else about 16 batches."""
@@ -105,11 +143,11 @@ class Embedder:
         if read:
             yield read
 
-    def _embed_window(self, rows: list[np.ndarray]) -> list[np.ndarray]:
+    def _embed_window(self, rows: list[np.ndarray], select: Callable) -> list[np.ndarray]:
         results: list = [None] * len(rows)
         for batch in self._batches([len(row) for row in rows]):
             for k, layers in zip(batch, self._embed_batch([rows[k] for k in batch]), strict=True):
-                results[k] = layers
+                results[k] = select(layers)
         return results
 
     def _batches(self, lengths: list[int]) -> Iterator[list[int]]:
@@ -131,6 +169,9 @@ class Embedder:
             grown = np.empty((2 * len(self._table), self._word_vectors.shape[1]), np.float32)
             grown[: self._encoded] = self._word_vectors[: self._encoded]
             self._word_vectors = grown
+        new = self._table.ids[self._encoded :]
+        self.work.encoded += len(new)
+        self.work.characters += int(self.bilm.spelling.lengths(new).sum()) if self.bilm.options.spelled else 0
         for first in range(self._encoded, len(self._table), at_once):
             ids = self.bilm.spelling.trim(self._table.ids[first : first + at_once]).astype(np.int32)
             self._word_vectors[first : first + len(ids)] = ops.convert_to_numpy(self._encode(ids))
@@ -143,7 +184,10 @@ class Embedder:
             padded[k, : len(row)] = row
         mask = np.arange(lengths.max()) < lengths[:, None]
         vectors = self._word_vectors[padded]
-        layers = self._read_in_pieces(vectors, mask)
+        self.work.places += int(lengths.sum())
+        self.work.computed += mask.size
+        with self.work.timed("recurrent layers"):
+            layers = self._read_in_pieces(vectors, mask)
         for k, length in enumerate(lengths):
             token_layer = np.tile(vectors[k, 1 : length - 1], self.bilm.options.directions)
             yield np.concatenate([token_layer[None], layers[k, :, 1 : length - 1]])
@@ -197,6 +241,53 @@ class Embedder:
                 old_direction[k] = [
                     np.concatenate([rows, old[batch:]]) for rows, old in zip(arrays, old_direction[k], strict=True)
                 ]
+
+
+@dataclass
+class Work:
+    """What an embedder has done.
+
+    Attributes:
+        words: that were embedded.
+        encoded: distinct words that passed the character layers; again, if they were forgotten in between.
+        characters: of these words together, with the marks around them.
+        places: words of all sentences with their frames.
+        computed: the same with the padding, for which the recurrent layers were computed.
+        seconds: that were spent, by what for.
+        elapsed: seconds from begin to end, for whoever measures them.
+    """
+
+    words: int = 0
+    encoded: int = 0
+    characters: int = 0
+    places: int = 0
+    computed: int = 0
+    seconds: dict[str, float] = field(default_factory=dict)
+    elapsed: float = 0.0
+
+    @contextmanager
+    def timed(self, name: str) -> Iterator[None]:
+        """Count the seconds of a block."""
+        began = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - began
+
+
+class Learned(NamedTuple):
+    """What an embedder has come to know.
+
+    Args:
+        first: number of the first of the words among all that it knows; at 0 it has forgotten those of before.
+        words, vectors: new words and their vectors `[words, projection]`.
+        state: of the recurrent layers, if they carry it on, as `Embedder.learn` takes it.
+    """
+
+    first: int
+    words: list[str]
+    vectors: np.ndarray
+    state: list | None
 
 
 def _map_state(function, state: list) -> list:

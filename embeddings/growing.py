@@ -55,7 +55,13 @@ class GrowingLines(GrowingFile):
     """JSON, a value a line."""
 
     def add_values(self, values: Iterable[Any]) -> None:
+        """Write values behind the others."""
         self.add("".join(json.dumps(value, ensure_ascii=False) + "\n" for value in values).encode())
+
+    def values(self) -> list[Any]:
+        """All values."""
+        self._file.seek(0)
+        return [json.loads(line) for line in self._file]
 
 
 class GrowingArray(GrowingFile):
@@ -84,9 +90,10 @@ class GrowingArray(GrowingFile):
         """Write rows `[rows, *tail]` behind the others."""
         self.add(np.ascontiguousarray(rows, self._dtype).data)
 
-    def cut_rows(self, rows: int = 0) -> None:
-        """Forget what stands behind so many rows."""
-        self.cut(self._header + rows * self._row)
+    def values(self) -> np.ndarray:
+        """All rows."""
+        self._file.seek(self._header)
+        return np.frombuffer(self._file.read(), self._dtype).reshape(-1, *self._tail)
 
     def finish(self) -> None:
         """Make the file an array that `numpy.load` reads, and close it."""

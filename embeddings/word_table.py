@@ -44,9 +44,9 @@ class WordTable:
     def ids(self) -> np.ndarray:
         return self._ids[: len(self)]
 
-    def words(self) -> list[str]:
-        """The words of all rows, in order."""
-        return list(self._row_of_word)
+    def words(self, first: int = 0) -> list[str]:
+        """The words of all rows from a first one on, in order."""
+        return list(islice(reversed(self._row_of_word), len(self) - first))[::-1]
 
     def rows(self, words: Iterable[str]) -> np.ndarray:
         """Row numbers of words, int32 of shape `[words]`; unseen words are added."""
@@ -61,8 +61,7 @@ class WordTable:
         return np.concatenate([[0], self.rows(words), [1]]).astype(np.int32)
 
     def _spell(self, first: int) -> None:
-        new = list(islice(reversed(self._row_of_word), len(self) - first))[::-1]
-        ids = self.spelling.ids(new)
+        ids = self.spelling.ids(self.words(first))
         if len(self) > len(self._ids):
             grown = np.empty((max(1024, 2 * len(self)), self.spelling.width), ids.dtype)
             grown[:first] = self._ids[:first]
