@@ -51,6 +51,17 @@ def words(text: str, tokenizer: TokenizerName = "spacy") -> list[str]:
     return [token.text for token in tokenize(text, tokenizer)]
 
 
+def sentences(text: str, tokenizer: TokenizerName = "spacy") -> list[list[str]]:
+    """The words of each sentence of a text, which ends where spaCy's rules see a full stop, a question mark or the
+    like; of a text without words none.
+
+    >>> sentences("It rained. Did it?")
+    [['It', 'rained', '.'], ['Did', 'it', '?']]
+    """
+    split = (words(sentence.text, tokenizer) for sentence in _spacy_sentencizer()(text).sents)
+    return [sentence for sentence in split if sentence]
+
+
 def words_of_part(text: str, tokenizer: TokenizerName) -> list[str]:
     """The words of a part of a text that goes on at both ends: there, too, white space is a word where each character
     is one."""
@@ -95,6 +106,17 @@ def _spacy_tokens(text: str) -> Iterator[Token]:
     for token in _spacy_tokenizer()(text):
         if not token.is_space:
             yield Token(token.text, token.idx, token.idx + len(token.text))
+
+
+@cache
+def _spacy_sentencizer():
+    import spacy
+
+    pipe = spacy.blank("en")
+    pipe.add_pipe("sentencizer")
+    # A text may be long: nothing here takes more than it.
+    pipe.max_length = 2**31
+    return pipe
 
 
 @cache

@@ -2,7 +2,7 @@
 
 import codecs
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -54,48 +54,65 @@ def format_of(path: Path) -> Format:
 _MARK = b"\xef\xbb\xbf"
 
 
-def lines(path: Path, encoding: str = "utf-8") -> Iterator[str]:
+Unreadable = Callable[[str], None]
+"""Is told of a line that cannot be read, which then counts as empty."""
+
+
+def lines(path: Path, encoding: str = "utf-8", unreadable: Unreadable | None = None) -> Iterator[str]:
     """The lines of a text file, without their ends. A compressed one is unpacked as it is read.
 
     Args:
         path: the file.
         encoding: of the file; `detect` has it told from its bytes.
+        unreadable: what to do with a line that is not of the encoding, in place of an error.
 
     Raises:
         InputError: a line is not of this encoding, with the line and the byte; or the encoding is unknown; or the file
             cannot be opened or is damaged.
     """
     encoding = detected_encoding(path) if encoding == DETECT else encoding
+    yield from decoded(raw_lines(path), str(path), encoding, unreadable)
+
+
+def decoded(
+    raw: Iterable[bytes], name: str, encoding: str = "utf-8", unreadable: Unreadable | None = None
+) -> Iterator[str]:
+    """As `lines`, of lines with their ends, from a file of this name."""
     try:
         ascii_is_kept = "\n".encode(encoding) == b"\n"
     except (LookupError, UnicodeError):
         expected = f"expected utf-8, latin-1, cp1252 or the like, or '{DETECT}'"
-        raise InputError(f"{path}: encoding '{encoding}' cannot be read; {expected}") from None
+        raise InputError(f"{name}: encoding '{encoding}' cannot be read; {expected}") from None
     if not ascii_is_kept:
-        yield from _wide_lines(path, encoding)
+        yield from _wide_lines(raw, name, encoding)
         return
-    for number, line in enumerate(raw_lines(path), start=1):
+    for number, line in enumerate(raw, start=1):
         # The mark with which some programs begin a file is no text.
         text = line.removeprefix(_MARK) if number == 1 else line
         try:
-            yield text.rstrip(b"\r\n").decode(encoding)
+            read = text.rstrip(b"\r\n").decode(encoding)
         except UnicodeDecodeError as error:
             found = f"byte 0x{text[error.start]:02x} at position {error.start + 1}"
             expected = f"expected {encoding}, or name another with 'encoding'"
-            raise InputError(f"{path} line {number}: {found} is not {encoding}; {expected}") from None
+            message = f"{name} line {number}: {found} is not {encoding}; {expected}"
+            if unreadable is None:
+                raise InputError(message) from None
+            unreadable(message)
+            read = ""
+        yield read
 
 
-def _wide_lines(path: Path, encoding: str) -> Iterator[str]:
+def _wide_lines(raw: Iterable[bytes], name: str, encoding: str) -> Iterator[str]:
     """The lines of a file in which a line's end is more than a byte, as in UTF-16."""
     number, rest = 0, ""
     try:
-        for text in codecs.iterdecode(raw_lines(path), encoding):
+        for text in codecs.iterdecode(raw, encoding):
             *whole, rest = (rest + text).split("\n")
             for line in whole:
                 number += 1
                 yield line.rstrip("\r")
     except UnicodeError as error:
-        raise InputError(f"{path} after line {number}: not {encoding} ({error}); name another encoding") from None
+        raise InputError(f"{name} after line {number}: not {encoding} ({error}); name another encoding") from None
     if rest:
         yield rest.rstrip("\r")
 

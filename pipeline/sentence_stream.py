@@ -1,0 +1,194 @@
+"""A corpus as a stream of sentences that can be left and gone on with at any of them."""
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from functools import cached_property
+from itertools import chain, pairwise
+from pathlib import Path
+from typing import Annotated, Literal, NamedTuple
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from embeddings.errors import InputError
+from embeddings.tokenizer import TokenizerName, is_text, sentences, words
+from pipeline.compressed import raw_lines
+from pipeline.corpora import shards_of
+from pipeline.data_config import Texts
+from pipeline.data_records import read_records, short
+from pipeline.parquet import parquet_texts
+from pipeline.readers import decoded, format_of, lines, read_sentences
+
+STANDARD_INPUT = "-"
+
+
+class Place(NamedTuple):
+    """Where the next sentence stands: file, line or row in it, and sentence in that; from 0."""
+
+    file: int = 0
+    unit: int = 0
+    part: int = 0
+
+
+BEGIN = Place()
+
+
+class Sentence(NamedTuple):
+    """A sentence of a corpus.
+
+    Args:
+        words: of the sentence.
+        after: where the next one stands.
+        cut: whether it had more words.
+        unreadable: whether its line could not be read, so that it has no words.
+    """
+
+    words: list[str]
+    after: Place
+    cut: bool = False
+    unreadable: bool = False
+
+
+class Sentences(BaseModel):
+    """A corpus and how it is read.
+
+    Args:
+        names: of files: a path, a folder, a glob pattern or a part of the docs corpus (`pipeline.corpora.shards_of`);
+            or `-` for standard input, which is text.
+        column: of CSV, TSV, JSON lines and Parquet, of texts; in JSON lines also of lists of words.
+        tokenizer: how a text becomes words. Words of CoNLL-U and lists are taken as they are.
+        split: whether a line or row is a text of several sentences; else it is one, even if it has no words.
+        encoding: of the files; `detect` has it told from their bytes.
+        unreadable: whether a line that is not of the encoding, or no JSON, ends the reading or counts as a sentence
+            without words.
+        cut: words after which a sentence ends; None for sentences of any length.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    names: tuple[str, ...]
+    column: str = "text"
+    tokenizer: TokenizerName = "spacy"
+    split: bool = False
+    encoding: str = "utf-8"
+    unreadable: Literal["stop", "skip"] = "stop"
+    cut: Annotated[int, Field(ge=1)] | None = None
+
+    @cached_property
+    def files(self) -> list[Path] | None:
+        """The files; None for standard input.
+
+        Raises:
+            InputError: there is no such file, or its format cannot be told.
+        """
+        if self.names == (STANDARD_INPUT,):
+            return None
+        if STANDARD_INPUT in self.names:
+            raise InputError("-: standard input stands among files; expected it alone")
+        files = shards_of(self.names)
+        for file in files:
+            format_of(file)
+        return files
+
+    def read(self, place: Place = BEGIN, tell: Callable[[str], None] = lambda line: None) -> Iterator[Sentence]:
+        """The sentences from a place on.
+
+        Args:
+            place: of the first one.
+            tell: is told of each line that cannot be read and is passed over.
+
+        Raises:
+            InputError: a file cannot be read; the message names the line.
+        """
+        for number in range(place.file, 1 if self.files is None else len(self.files)):
+            begin = place if number == place.file else Place(number)
+            for unit, (text, unreadable) in enumerate(self._units(number, begin.unit, tell), start=begin.unit):
+                found = self._sentences(text)
+                for part in range(begin.part if unit == begin.unit else 0, len(found)):
+                    last = part + 1 == len(found)
+                    after = Place(number, unit + 1) if last else Place(number, unit, part + 1)
+                    kept = found[part][: self.cut]
+                    yield Sentence(kept, after, len(kept) < len(found[part]), unreadable)
+
+    def sizes(self) -> list[int] | None:
+        """How many units each file has, which costs one reading; None for standard input."""
+        if self.files is None:
+            return None
+        return [_units_in(file) for file in self.files]
+
+    def _sentences(self, unit: str | list[str]) -> list[list[str]]:
+        if isinstance(unit, list):
+            return [unit]
+        return sentences(unit, self.tokenizer) if self.split else [words(unit, self.tokenizer)]
+
+    def _units(self, number: int, first: int, tell: Callable[[str], None]) -> Iterator[tuple[str | list[str], bool]]:
+        """The lines, rows or sentences of a file from number `first` on, and whether they could not be read."""
+        told: list[str] = []
+        units = self._read(number, first, told.append if self.unreadable == "skip" else None)
+        for unit, text in units:
+            if unit >= first:
+                for message in told:
+                    tell(message)
+                yield text, bool(told)
+            told.clear()
+
+    def _read(
+        self, number: int, first: int, skip: Callable[[str], None] | None
+    ) -> Iterator[tuple[int, str | list[str]]]:
+        """The units of a file with their numbers; those before `first` are passed over where that saves time."""
+        if self.files is None:
+            return enumerate(decoded(sys.stdin.buffer, "standard input", self.encoding, skip))
+        path = self.files[number]
+        form = format_of(path)
+        if form == "parquet":
+            return enumerate(parquet_texts(path, self.column, first), start=first)
+        if form == "text":
+            return enumerate(lines(path, self.encoding, skip))
+        if form == "jsonl":
+            return enumerate(self._json(path, skip))
+        if form in ("csv", "tsv"):
+            records = read_records(str(path), Texts(encoding=self.encoding), [self.column])
+            return enumerate(self._text(values, place) for values, place in records)
+        return enumerate(read_sentences(path, self.tokenizer, self.encoding))
+
+    def _json(self, path: Path, skip: Callable[[str], None] | None) -> Iterator[str | list[str]]:
+        for number, line in enumerate(lines(path, self.encoding, skip), start=1):
+            place = f"{path} line {number}"
+            text: str | list[str] = ""
+            try:
+                text = self._text(json.loads(line), place) if line.strip() else ""
+            except (ValueError, RecursionError) as error:
+                message = f"{place}: not JSON ({error})"
+                if skip is None:
+                    raise InputError(message) from None
+                skip(message)
+            yield text
+
+    def _text(self, record: object, place: str) -> str | list[str]:
+        if not isinstance(record, dict):
+            raise InputError(f"{place}: found {type(record).__name__}; expected a JSON object")
+        if self.column not in record:
+            raise InputError(f"{place}: no column '{self.column}'; found {', '.join(map(repr, record)) or 'none'}")
+        text = record[self.column]
+        if isinstance(text, list) and all(isinstance(word, str) and word for word in text):
+            good = all(map(is_text, text))
+        elif isinstance(text, str):
+            good = is_text(text)
+        else:
+            raise InputError(f"{place}: '{self.column}' is {short(text)}; expected a text or a list of words")
+        if not good:
+            found = f"{place}: '{self.column}' holds half a character (a lone surrogate)"
+            raise InputError(f"{found}; expected Unicode text")
+        return text
+
+
+def _units_in(path: Path) -> int:
+    form = format_of(path)
+    if form == "parquet":
+        from pyarrow import parquet
+
+        return parquet.read_metadata(path).num_rows
+    if form in ("conllu", "conll"):
+        # A sentence ends at an empty line.
+        words = (bool(line.strip()) for line in chain(raw_lines(path), [b""]))
+        return sum(before and not after for before, after in pairwise(words))
+    return sum(1 for _ in raw_lines(path)) - (form in ("csv", "tsv"))
