@@ -3,12 +3,22 @@
 from pathlib import Path
 from typing import Literal
 
+from embeddings.atomic import check_file, check_folder
 from embeddings.errors import InputError
-from embeddings.store import Store, Vectors
+from embeddings.store import SENTENCES, STORE_FILES, Store, Vectors
 
 StoreFormat = Literal["hdf5", "parquet", "zarr", "npy"]
 SUFFIXES: dict[str, StoreFormat] = {".hdf5": "hdf5", ".h5": "hdf5", ".parquet": "parquet", ".zarr": "zarr", "": "npy"}
 """The form that the ending of a name tells; a name without one is that of a folder in NumPy's form."""
+
+
+_BEGINS: dict[StoreFormat, bytes | tuple[str, ...]] = {
+    "hdf5": b"\x89HDF\r\n\x1a\n",
+    "parquet": b"PAR1",
+    "zarr": ("zarr.json", "vectors", "places", SENTENCES),
+    "npy": STORE_FILES,
+}
+"""By what an earlier store is known: the first bytes of the file, or the names in the folder."""
 
 
 def store_format(path: Path) -> StoreFormat:
@@ -21,6 +31,19 @@ def store_format(path: Path) -> StoreFormat:
         known = f"{', '.join(filter(None, SUFFIXES))}, or no ending for a folder"
         raise InputError(f"{path}: cannot tell the form of '{path.suffix}'; expected {known}")
     return SUFFIXES[path.suffix]
+
+
+def check_replaceable(output: Path, form: StoreFormat) -> None:
+    """That an output has a place, and that what stands there is an earlier one.
+
+    Raises:
+        OutputError: it has none, or something else stands there.
+    """
+    known = _BEGINS[form]
+    if isinstance(known, bytes):
+        check_file(output, known)
+    else:
+        check_folder(output, known)
 
 
 def open_vectors(path: Path) -> Vectors:

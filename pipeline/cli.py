@@ -90,37 +90,81 @@ def pretrain(config: Config, change: Changes = None) -> None:
 
 @app.command()
 def embed(
-    corpus: Annotated[str, typer.Argument(metavar="INPUT", help="A text, one sentence a line, or a CoNLL-U file.")],
-    output: Annotated[Path, typer.Argument(metavar="OUTPUT", help="The HDF5 file to write.")],
+    paths: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="INPUT... OUTPUT",
+            help="Text, CSV, TSV, JSON lines, Parquet or CoNLL-U, compressed or not: files, folders, patterns, or - "
+            "for standard input; and the store to write: .hdf5, .parquet, .zarr, or a folder in NumPy's form.",
+        ),
+    ],
     source: Annotated[str, typer.Option(help="The biLM: a folder, an archive, a TF-Hub handle, or OPTIONS,WEIGHTS.")],
+    layers: Annotated[str, typer.Option(help="all, numbers such as 0,2, average, or mix:0.2,0.5,0.3.")] = "all",
+    pool: Annotated[str, typer.Option(help="none for a vector a word; mean or max for one a sentence.")] = "none",
+    dtype: Annotated[str, typer.Option(help="float32 or float16.")] = "float32",
+    format: Annotated[str | None, typer.Option(help="hdf5, parquet, zarr or npy, if the name does not tell.")] = None,
+    column: Annotated[str, typer.Option(help="Of a table: the column of the texts.")] = "text",
     tokenizer: Annotated[str, typer.Option(help="spacy, or whitespace for text that is tokenised already.")] = "spacy",
+    split_sentences: Annotated[
+        bool, typer.Option("--split-sentences", help="A line is a text of several sentences, not one.")
+    ] = False,
+    cut: Annotated[
+        int | None, typer.Option(help="End a sentence after so many words; by default none is cut.", min=1)
+    ] = None,
     encoding: Encoding = "utf-8",
+    unreadable: Annotated[
+        str, typer.Option(help="stop at a line that cannot be read, or skip it as a sentence without words.")
+    ] = "stop",
     stateful: Annotated[
         bool, typer.Option("--stateful", help="Carry the LSTM state on from sentence to sentence.")
     ] = False,
+    profile: Annotated[bool, typer.Option("--profile", help="Say where the time went.")] = False,
 ) -> None:
-    """Write the vectors of a corpus to a file."""
-    known = get_args(TokenizerName)
-    if tokenizer not in known:
-        raise typer.BadParameter(f"'{tokenizer}'; expected one of {', '.join(known)}", param_hint="--tokenizer")
-    from embeddings.atomic import check_file
-    from embeddings.published import HDF5
+    """Write the vectors of a corpus to a store. A command that was interrupted goes on when it is given again."""
+    from embeddings.selection import Dtype, Pooling, Selection
     from embeddings.source import find_source
-    from pipeline.readers import data_file, format_of
+    from embeddings.stores import StoreFormat, check_replaceable, store_format
+    from pipeline.sentence_stream import Sentences
 
-    check_file(output, HDF5)
-    if Path(corpus).exists() and output.exists() and output.samefile(corpus):
-        raise OutputError(f"{output}: is the input; expected another place to write")
-    find_source(source)
-    format_of(data_file(corpus))
+    *names, last = paths
+    if not names:
+        raise typer.BadParameter(f"found {last} alone; expected an output behind it", param_hint="INPUT... OUTPUT")
+    for value, known, hint in (
+        (tokenizer, get_args(TokenizerName), "--tokenizer"),
+        (pool, get_args(Pooling), "--pool"),
+        (dtype, get_args(Dtype), "--dtype"),
+        (unreadable, ("stop", "skip"), "--unreadable"),
+        (format, (None, *get_args(StoreFormat)), "--format"),
+    ):
+        if value not in known:
+            expected = ", ".join(filter(None, known))
+            raise typer.BadParameter(f"'{value}'; expected one of {expected}", param_hint=hint)
+    output, form = Path(last), format or store_format(Path(last))
+    sentences = Sentences(
+        names=tuple(names),
+        column=column,
+        tokenizer=tokenizer,  # type: ignore[arg-type]
+        split=split_sentences,
+        encoding=encoding,
+        unreadable=unreadable,  # type: ignore[arg-type]
+        cut=cut,
+    )
+    check_replaceable(output, form)  # type: ignore[arg-type]
+    for file in sentences.files or []:
+        if output.exists() and output.samefile(file):
+            raise OutputError(f"{output}: is the input; expected another place to write")
+    found = find_source(source)
+    selection = Selection(layers, pool, dtype)  # type: ignore[arg-type]
+    selection.names(found.options.layers + 1)
     _load_keras()
-    from pipeline.embed import embed_stage
-    from pipeline.progress import embedding_bar
+    from pipeline.embed import EmbeddingJob, embed_stage
+    from pipeline.embed_report import lines_of
+    from pipeline.progress import embedding_bar, print_notice
 
-    with embedding_bar() as report:
-        counts = embed_stage(source, corpus, output, tokenizer, encoding, stateful, report)  # type: ignore[arg-type]
-    empty = f", {counts.empty} of them empty" if counts.empty else ""
-    print(f"{output}: {counts.sentences:,} sentences{empty}, {counts.words:,} words")
+    job = EmbeddingJob(source, sentences, selection, stateful)
+    with embedding_bar(sentences) as report:
+        done = embed_stage(job, output, form, report, print_notice)  # type: ignore[arg-type]
+    print("\n".join(lines_of(output, done, found.options if profile else None)))
 
 
 @app.command()

@@ -21,10 +21,11 @@ from models.baseline import tfidf_predictions
 from models.metrics import main_metric, score
 from pipeline.config import PretrainConfig, TrainConfig, read_config
 from pipeline.docs_corpus import docs_corpus
-from pipeline.embed import embed_stage
+from pipeline.embed import EmbeddingJob, embed_stage
 from pipeline.pretrain import pretrain_stage
 from pipeline.progress import console, counting_bar, embedding_bar, pretraining_bar
 from pipeline.readers import data_file
+from pipeline.sentence_stream import Sentences
 from pipeline.train import Trained, read_split, train_stage
 
 SEEDS = (1, 2, 3)
@@ -67,11 +68,11 @@ def run_demo(output: Path, port: int) -> None:
     text = output / "sentences.txt"
     with data_file("docs:text/test").open(encoding="utf-8") as lines:
         text.write_text("".join(islice(lines, SENTENCES_TO_EMBED)), "utf-8")
-    with embedding_bar() as report_counts:
-        embedded = embed_stage(
-            str(config.output), str(text), output / "vectors.hdf5", "whitespace", report=report_counts
-        )
-    console.print(f"{embedded.words:,} words, three vectors each, in {output}/vectors.hdf5")
+    sentences = Sentences(names=(str(text),), tokenizer="whitespace")
+    with embedding_bar(sentences) as report_progress:
+        job = EmbeddingJob(str(config.output), sentences)
+        embedded = embed_stage(job, output / "vectors.hdf5", report=report_progress)
+    console.print(f"{embedded.counts.words:,} words, three vectors each, in {output}/vectors.hdf5")
 
     step("4. Train a classifier and a tagger, and what they have to beat")
     rows = [_compare(name, output) for name in ("docs-library", "docs-code")]

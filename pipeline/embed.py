@@ -1,69 +1,198 @@
 """The stage `embed`: a corpus to a store of vectors."""
 
+import time
+from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from itertools import tee
+from dataclasses import asdict, dataclass, field
+from importlib.metadata import version
+from itertools import chain
 from pathlib import Path
+from typing import Any
 
-from embeddings.atomic import check_file
-from embeddings.embedder import Embedder
+import keras
+import numpy as np
+
+from embeddings.ahead import ahead
+from embeddings.embedder import Embedder, Learned, Work
 from embeddings.errors import InputError
-from embeddings.source import load_bilm
-from embeddings.store_hdf5 import write_hdf5
-from embeddings.tokenizer import TokenizerName
-from pipeline.readers import data_file, read_sentences
+from embeddings.selection import Selection
+from embeddings.source import find_source, load_bilm
+from embeddings.stores import StoreFormat, check_replaceable, store_format
+from pipeline.sentence_stream import BEGIN, Place, Sentence, Sentences
+from pipeline.unfinished import Unfinished, read_manifest
+
+READ_AT_ONCE = 256
+"""Sentences that are read ahead of the computation at a time."""
+
+
+@dataclass(frozen=True)
+class EmbeddingJob:
+    """What is embedded, and how.
+
+    Args:
+        source: where the biLM comes from.
+        sentences: the corpus.
+        selection: what is kept of the layers.
+        stateful: read the corpus as one stream, each sentence from the LSTM state after the one before.
+    """
+
+    source: str
+    sentences: Sentences
+    selection: Selection = field(default_factory=Selection)
+    stateful: bool = False
 
 
 @dataclass
 class Counts:
-    """Sentences and words embedded so far; `empty` of the sentences have no words."""
+    """What was embedded: sentences, those of them that have no words, that were cut and whose lines could not be read;
+    and words."""
 
     sentences: int = 0
     words: int = 0
     empty: int = 0
+    cut: int = 0
+    unreadable: int = 0
+
+
+@dataclass
+class Progress:
+    """How far an embedding is.
+
+    Args:
+        counts: of the whole store so far, work of before included.
+        place: in the corpus.
+        work: of this process.
+        done: whether the store was complete before.
+    """
+
+    counts: Counts = field(default_factory=Counts)
+    place: Place = BEGIN
+    work: Work = field(default_factory=Work)
+    done: bool = False
 
 
 def embed_stage(
-    source: str,
-    corpus: str,
+    job: EmbeddingJob,
     output: Path,
-    tokenizer: TokenizerName = "spacy",
-    encoding: str = "utf-8",
-    stateful: bool = False,
-    report: Callable[[Counts], None] = lambda counts: None,
-) -> Counts:
-    """Embed each sentence of a corpus and write all layers to an HDF5 file in AllenNLP's layout.
+    form: StoreFormat | None = None,
+    report: Callable[[Progress], None] = lambda progress: None,
+    tell: Callable[[str], None] = lambda line: None,
+) -> Progress:
+    """Embed each sentence of a corpus and write what is kept of its layers to a store.
+
+    What is done is committed every few thousand sentences. After an end of any kind the same call goes on from there,
+    and what comes out is the same to the last bit; of a store that is complete nothing is computed again.
 
     Args:
-        source: where the biLM comes from.
-        corpus: a plain text, one sentence a line, or a CoNLL-U file.
-        output: the HDF5 file. A line without words becomes an array of no words, so that the keys are the numbers of
-            the lines.
-        tokenizer: how a line becomes words.
-        encoding: of the corpus.
-        stateful: read the corpus as one stream, each sentence from the LSTM state after the one before.
-        report: called after each sentence.
+        job: what to do.
+        output: the store. A sentence without words has no vectors, or if sentences are pooled one of zeros, so that the
+            numbers of sentences are those of the lines.
+        form: of the store, by default as its name tells.
+        report: called after each commit.
+        tell: is told of lines that are passed over.
 
     Raises:
         InputError: the corpus cannot be read, or has no words.
+        ConfigError: the biLM has no such layers.
         SourceError: the biLM cannot be read.
-        OutputError: the file cannot be written.
+        OutputError: the store cannot be written, or the work of before is on another job.
     """
-    check_file(output)
-    path = data_file(corpus)
-    embedder = Embedder(load_bilm(source), stateful=stateful)
-    counts = Counts()
+    form = form or store_format(output)
+    stored = find_source(job.source)
+    names = job.selection.names(stored.options.layers + 1)
+    described = _described(job, stored.checksum())
+    manifest = read_manifest(output)
+    if manifest and {key: manifest.get(key) for key in described} == described and manifest.get("form") == form:
+        return Progress(Counts(**manifest["counts"]), done=True)
+    check_replaceable(output, form)
+    with Unfinished(output, described) as unfinished:
+        progress = Progress(Counts(**unfinished.progress.get("counts", {})))
+        if not unfinished.complete:
+            embedder = Embedder(load_bilm(stored), stateful=job.stateful)
+            progress.work = embedder.work
+            _embed(job, embedder, unfinished, progress, report, tell)
+            if not progress.counts.words:
+                unfinished.remove()
+                raise InputError(f"{', '.join(job.sentences.names)}: no words in it; expected at least one sentence")
+            pooled = job.selection.pool != "none"
+            unfinished.finish({"names": names, "pooled": pooled, "counts": asdict(progress.counts)})
+        else:
+            progress.counts = Counts(**unfinished.about()["counts"])
+        unfinished.publish(form, described | {"form": form, "counts": asdict(progress.counts)})
+    return progress
 
-    def counted(sentences: Iterator[list[str]]) -> Iterator[list[str]]:
+
+def _described(job: EmbeddingJob, checksum: str) -> dict[str, Any]:
+    """All that decides about the vectors."""
+    files = job.sentences.files
+    return {
+        "telmo": version("telmo"),
+        "backend": keras.config.backend(),
+        "biLM": checksum,
+        "files": files and [[str(file.name), file.stat().st_size] for file in files],
+        "reading": job.sentences.model_dump(exclude={"names"}),
+        "selection": asdict(job.selection),
+        "stateful": job.stateful,
+    }
+
+
+def _embed(
+    job: EmbeddingJob,
+    embedder: Embedder,
+    unfinished: Unfinished,
+    progress: Progress,
+    report: Callable[[Progress], None],
+    tell: Callable[[str], None],
+) -> None:
+    """Reading, computing and writing go on at once, each in a thread of its own."""
+    began = time.perf_counter()
+    unfinished.teach(embedder)
+    place = Place(*unfinished.progress.get("place", ()))
+    read = ahead(_in_blocks(job.sentences.read(place, tell)), most=4)
+    counts, work = progress.counts, progress.work
+    for sentences, vectors, learned in ahead(_computed(job, embedder, chain.from_iterable(read)), most=1):
+        with work.timed("writing"):
+            vectors.reverse()
+            for sentence in sentences:
+                # Each is let go as it is written.
+                unfinished.add(vectors.pop(), sentence.words)
+                counts.sentences += 1
+                counts.words += len(sentence.words)
+                counts.empty += not sentence.words
+                counts.cut += sentence.cut
+                counts.unreadable += sentence.unreadable
+            progress.place = sentences[-1].after
+            unfinished.commit(learned, {"place": progress.place, "counts": asdict(counts)})
+        work.elapsed = time.perf_counter() - began
+        report(progress)
+
+
+def _in_blocks(sentences: Iterator[Sentence]) -> Iterator[list[Sentence]]:
+    block: list[Sentence] = []
+    try:
         for sentence in sentences:
-            counts.sentences += 1
-            counts.words += len(sentence)
-            counts.empty += not sentence
-            report(counts)
-            yield sentence
-        if not counts.words:
-            raise InputError(f"{corpus}: no words in this file; expected at least one sentence")
+            block.append(sentence)
+            if len(block) == READ_AT_ONCE:
+                yield block
+                block = []
+    except InputError:
+        # The sentences before what cannot be read are as good as others.
+        yield block
+        raise
+    if block:
+        yield block
 
-    sentences, again = tee(counted(read_sentences(path, tokenizer, encoding)))
-    write_hdf5(output, again, embedder.embed(sentences))
-    return counts
+
+def _computed(
+    job: EmbeddingJob, embedder: Embedder, sentences: Iterator[Sentence]
+) -> Iterator[tuple[list[Sentence], list[np.ndarray], Learned]]:
+    """Sentences that were computed together, what is kept of them, and what the embedder learned by them."""
+    read: deque[Sentence] = deque()
+
+    def words() -> Iterator[list[str]]:
+        for sentence in sentences:
+            read.append(sentence)
+            yield sentence.words
+
+    for vectors in embedder.windows(words(), job.selection.function()):
+        yield [read.popleft() for _ in vectors], vectors, embedder.news()

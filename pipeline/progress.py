@@ -3,7 +3,8 @@
 import json
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -12,20 +13,21 @@ from rich.progress import (
     MofNCompleteColumn,
     Progress,
     ProgressColumn,
-    SpinnerColumn,
+    TaskProgressColumn,
     TextColumn,
-    TimeElapsedColumn,
     TimeRemainingColumn,
 )
 from rich.table import Table
 
+from embeddings.errors import TelmoError
 from models.label_scheme import split_tag
 from models.predictions import Classification, Prediction, Translation
 
 if TYPE_CHECKING:
     from embeddings.pretraining import Progress as Pretraining
     from models.epochs import Epoch
-    from pipeline.embed import Counts
+    from pipeline.embed import Progress as Embedding
+    from pipeline.sentence_stream import Sentences
     from pipeline.tune import TrialResult
 
 console = Console(highlight=False)
@@ -68,17 +70,26 @@ def print_notice(line: str) -> None:
 
 
 @contextmanager
-def embedding_bar() -> Iterator[Callable[["Counts"], None]]:
-    """A line with the sentences, words and words a second so far."""
-    columns = (SpinnerColumn(), TextColumn("embedding {task.description}"), TimeElapsedColumn())
-    with _bar(*columns) as progress:
+def embedding_bar(sentences: "Sentences") -> Iterator[Callable[["Embedding"], None]]:
+    """A bar with the words a second of this run and the time left, once the corpus has been counted."""
+    columns = (TextColumn("embedding"), BarColumn(), TaskProgressColumn(), TextColumn("{task.description}"))
+    with _bar(*columns, TimeRemainingColumn()) as progress:
         task = progress.add_task("", total=None)
         began = time.perf_counter()
+        sizes: list[int] = []
 
-        def report(counts: "Counts") -> None:
-            rate = counts.words / (time.perf_counter() - began)
-            description = f"{counts.sentences:,} sentences  {counts.words:,} words  {rate:,.0f} words/s"
-            progress.update(task, completed=counts.sentences, description=description)
+        def count() -> None:
+            # What cannot be counted will be told of when it is read.
+            with suppress(TelmoError, OSError):
+                sizes.extend(sentences.sizes() or [])
+                progress.update(task, total=sum(sizes) or None)
+
+        Thread(target=count, name="count", daemon=True).start()
+
+        def report(now: "Embedding") -> None:
+            rate = now.work.words / (time.perf_counter() - began)
+            description = f"{now.counts.words:,} words  {rate:,.0f} words/s"
+            progress.update(task, completed=sum(sizes[: now.place.file]) + now.place.unit, description=description)
 
         yield report
 

@@ -35,7 +35,7 @@ def refused(result, message, code=1):
 def test_a_text_is_embedded_line_by_line(telmo, tmp_path, tiny_bilm_folder):
     (tmp_path / "a.txt").write_text("It isn't.\n\nTwo words\n")
     code, out, _ = telmo("embed", "a.txt", "out/v.hdf5", "--source", tiny_bilm_folder)
-    assert code == 0 and "3 sentences, 1 of them empty, 6 words" in out
+    assert code == 0 and out.startswith("out/v.hdf5: 3 sentences, 1 empty, 6 words\n6 words in ")
     with h5py.File(tmp_path / "out/v.hdf5") as file:
         assert [file[str(k)].shape for k in range(3)] == [(3, 4, 8), (3, 0, 8), (3, 2, 8)]
         assert json.loads(file["sentence_to_index"][0])["Two words"] == "2"
@@ -45,7 +45,7 @@ def test_a_text_is_embedded_line_by_line(telmo, tmp_path, tiny_bilm_folder):
     ("content", "message"),
     [
         (b"", "a.txt: the file is empty"),
-        (b"\n\n", "no words in this file"),
+        (b"\n\n", "a.txt: no words in it; expected at least one sentence"),
         (b"ok\nno\xff\n", "line 2: byte 0xff at position 3 is not utf-8"),
     ],
 )

@@ -1,0 +1,246 @@
+"""An embedding that is under way: what is done of it outlives the process, and the next one goes on from there."""
+
+import json
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from embeddings.atomic import atomic_file, atomic_folder
+from embeddings.embedder import Embedder, Learned
+from embeddings.errors import OutputError
+from embeddings.growing import GrowingArray, GrowingLines
+from embeddings.store import ABOUT, STORE_FILES, Store, StoreWriter
+from embeddings.stores import StoreFormat, write_vectors
+
+JOB = "job.json"
+
+
+def part_of(output: Path) -> Path:
+    """The folder of the work on an output that is not complete."""
+    return output.with_name(f"{output.name}.part")
+
+
+def manifest_of(output: Path) -> Path:
+    """The file that tells what an output holds and what it was made from."""
+    return output.with_name(f"{output.name}.manifest.json")
+
+
+def read_manifest(output: Path) -> dict[str, Any]:
+    """The manifest of an output that is complete; else an empty one."""
+    with suppress(OSError, ValueError):
+        if output.exists():
+            return json.loads(manifest_of(output).read_text("utf-8"))
+    return {}
+
+
+class Unfinished:
+    """The work on an output, in a folder beside it.
+
+    Committed together are the vectors, the place in the corpus and what the embedder has learned, so that the next
+    process goes on as if there had been no end, to the last bit.
+
+    Args:
+        output: the store.
+        job: what is to be done. Work of before is gone on with if it was for the same.
+
+    Attributes:
+        complete: whether nothing is left to do but `publish`.
+        progress: what the last commit said, or an empty one.
+
+    Raises:
+        OutputError: the folder holds the work on another job or something else, or another process works in it.
+    """
+
+    def __init__(self, output: Path, job: dict[str, Any]):
+        self.output, self.folder = output, part_of(output)
+        with self._writing():
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self._lock = _locked(self.folder)
+            self._check(job)
+            self.complete = (self.folder / ABOUT).exists()
+            self.progress: dict[str, Any] = {}
+            if not self.complete:
+                self._store = StoreWriter(self.folder)
+                self.progress = self._store.progress
+                self._clear()
+                self._words: GrowingLines | None = None
+
+    def __enter__(self) -> "Unfinished":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if not self.complete:
+            self._store.close()
+            if not self.progress:
+                self.remove()
+        self._lock.close()
+
+    def _check(self, job: dict[str, Any]) -> None:
+        path, job = self.folder / JOB, json.loads(json.dumps(job))
+        if not path.exists():
+            if any(not item.name.startswith(".") for item in self.folder.iterdir()):
+                raise OutputError(f"{self.folder}: holds something else; expected an unfinished embedding, or nothing")
+            with atomic_file(path) as temporary:
+                temporary.write_text(json.dumps(job, ensure_ascii=False, indent=2), "utf-8")
+        begun = json.loads(path.read_text("utf-8"))
+        for key, value in job.items():
+            if begun.get(key) != value:
+                raise OutputError(
+                    f"{self.folder}: was begun with {key} {json.dumps(begun.get(key))}, now it is {json.dumps(value)}; "
+                    "expected the same, to go on with it, or the folder to be removed, to begin anew"
+                )
+
+    def _clear(self) -> None:
+        """Remove what an embedder had forgotten when its process ended, and what it learned after the last commit."""
+        kept = self.progress.get("generation", 0)
+        for file in (*self.folder.glob("words-*"), *self.folder.glob("state-*")):
+            if file.name not in (f"words-{kept}.jsonl", f"words-{kept}.npy", self.progress.get("state")):
+                file.unlink()
+
+    # === What the embedder has learned ===
+
+    def teach(self, embedder: Embedder) -> None:
+        """Let an embedder know what the one before it had learned, and keep from now on what it learns."""
+        width = embedder.bilm.options.projection
+        with self._writing():
+            self._open(width)
+            assert self._words is not None
+            words = self._words.values()
+            if words:
+                embedder.learn(words, self._vectors.values(), self._state(embedder))
+
+    def _open(self, width: int) -> None:
+        generation, known = self.progress.get("generation", 0), self.progress.get("known", (0, 0))
+        self._generation = generation
+        self._words = GrowingLines(self.folder / f"words-{generation}.jsonl", known[1])
+        self._vectors = GrowingArray(self.folder / f"words-{generation}.npy", (width,), np.float32, known[0])
+
+    def _state(self, embedder: Embedder) -> list | None:
+        """The state of the recurrent layers, as `Embedder.learn` takes it."""
+        name = self.progress.get("state")
+        if not name:
+            return None
+        options = embedder.bilm.options
+        with np.load(self.folder / name) as file:
+            arrays = iter([file[key] for key in file.files])
+        return [
+            [[next(arrays) for _ in options.state_sizes] for _ in range(options.layers)]
+            for _ in range(options.directions)
+        ]
+
+    def _remember(self, learned: Learned) -> dict[str, Any]:
+        """Write what was learned; what was forgotten stays until the next commit is there."""
+        assert self._words is not None
+        if learned.first == 0 and self._vectors.rows:
+            self._words.close()
+            self._vectors.close()
+            self.progress = self.progress | {"generation": self._generation + 1, "known": (0, 0)}
+            self._open(learned.vectors.shape[1])
+        self._words.add_values(learned.words)
+        self._vectors.add_rows(learned.vectors)
+        for file in (self._words, self._vectors):
+            file.flush()
+        found = {"generation": self._generation, "known": (self._vectors.rows, self._words.size)}
+        if learned.state is None:
+            return found
+        name = f"state-{self._store.sentences}.npz"
+        with atomic_file(self.folder / name) as temporary, temporary.open("wb") as stream:
+            np.savez(stream, *[rows for direction in learned.state for layer in direction for rows in layer])
+        return found | {"state": name}
+
+    # === Vectors ===
+
+    def add(self, vectors: np.ndarray, words: Sequence[str]) -> None:
+        """Write what is kept of a sentence."""
+        with self._writing():
+            self._store.add(vectors, words)
+
+    def commit(self, learned: Learned, progress: dict[str, Any]) -> None:
+        """Make all that was written outlive the process.
+
+        Args:
+            learned: news of the embedder, all since the last commit.
+            progress: what the next process is to know.
+        """
+        with self._writing():
+            self.progress = progress | self._remember(learned)
+            self._store.commit(self.progress)
+            self._clear()
+
+    def finish(self, about: dict[str, Any]) -> None:
+        """All sentences are written.
+
+        Args:
+            about: what the store tells of itself.
+        """
+        with self._writing():
+            self._store.finish(about)
+            self.complete = True
+
+    def publish(self, form: StoreFormat, manifest: dict[str, Any]) -> None:
+        """Give the store its place and its form, and remove the folder of the work.
+
+        Raises:
+            OutputError: it cannot be written.
+        """
+        with self._writing():
+            if form == "npy":
+                with atomic_folder(self.output, STORE_FILES) as temporary:
+                    for name in STORE_FILES:
+                        _link(self.folder / name, temporary / name)
+            else:
+                write_vectors(self.output, Store(self.folder), form)
+            with atomic_file(manifest_of(self.output)) as temporary:
+                temporary.write_text(json.dumps(manifest, ensure_ascii=False, indent=2) + "\n", "utf-8")
+            shutil.rmtree(self.folder)
+
+    def remove(self) -> None:
+        """Leave nothing of the work."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def about(self) -> dict[str, Any]:
+        """What the finished store tells of itself."""
+        return Store(self.folder).about
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """Says of a full disk and the like what is left of the work."""
+        try:
+            yield
+        except ValueError as error:
+            raise OutputError(f"{self.folder}: cannot be gone on with ({error}); remove it to begin anew") from None
+        except OSError as error:
+            kept = f"{self.folder} keeps what is done, and the same command goes on with it"
+            raise OutputError(f"{self.output}: cannot be written ({error.strerror or error}); {kept}") from None
+
+
+def _link(old: Path, new: Path) -> None:
+    """Give a file a second name; where a file system has none, a copy."""
+    try:
+        os.link(old, new)
+    except OSError:
+        shutil.copy(old, new)
+
+
+def _locked(folder: Path) -> Any:
+    """Hold a folder as long as the file that this gives is open, or the process lives.
+
+    Raises:
+        OutputError: another process holds it.
+    """
+    file = (folder / ".lock").open("w")
+    try:
+        import fcntl
+
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except ImportError:
+        pass  # Windows has no such lock.
+    except OSError:
+        file.close()
+        raise OutputError(f"{folder}: another process works in it; wait for its end") from None
+    return file

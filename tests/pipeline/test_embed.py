@@ -1,0 +1,216 @@
+"""A corpus becomes a store, whole however often the work breaks off."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import h5py
+import numpy as np
+import pytest
+
+from embeddings.embedder import Embedder
+from embeddings.errors import ConfigError, InputError, OutputError
+from embeddings.selection import Selection
+from embeddings.source import load_bilm
+from embeddings.stores import open_vectors
+from pipeline import embed, unfinished
+from pipeline.embed import EmbeddingJob, embed_stage
+from pipeline.sentence_stream import Sentences
+
+TEXTS = [" ".join(f"w{(k * k + j) % 37}" for j in range(k % 9)) for k in range(60)]
+
+
+@pytest.fixture
+def small(monkeypatch):
+    """Windows of four sentences, and a table of words that is soon full."""
+    whole = embed.Embedder
+
+    def embedder(*arguments, **more):
+        made = whole(*arguments, batch_size=None if more.get("stateful") else 1, batch_words=2, **more)
+        made._table.capacity = 12
+        return made
+
+    monkeypatch.setattr(embed, "Embedder", embedder)
+
+
+@pytest.fixture
+def job(tmp_path, tiny_bilm_folder):
+    (tmp_path / "a.txt").write_text("\n".join(TEXTS) + "\n")
+
+    def make(selection=None, stateful=False, **how):
+        sentences = Sentences(names=(str(tmp_path / "a.txt"),), tokenizer="whitespace", **how)
+        return EmbeddingJob(str(tiny_bilm_folder), sentences, selection or Selection(), stateful)
+
+    return make
+
+
+class Killed(BaseException):
+    """In place of a signal."""
+
+
+def killed_after(commits):
+    def report(progress):
+        if progress.work.words and report.left == 0:
+            raise Killed
+        report.left -= 1
+
+    report.left = commits - 1
+    return report
+
+
+def files_of(path):
+    files = sorted(path.rglob("*")) if path.is_dir() else [path]
+    return {file.name: file.read_bytes() for file in files if file.is_file()}
+
+
+@pytest.mark.parametrize("name", ["v.hdf5", "v.parquet", "v.zarr", "v"])
+def test_vectors_are_those_of_the_embedder_in_every_form(tmp_path, job, tiny_bilm_folder, name):
+    done = embed_stage(job(), tmp_path / name)
+    words = sum(len(text.split()) for text in TEXTS)
+    assert (done.counts.sentences, done.counts.words, done.counts.empty) == (60, words, 7)
+    found = open_vectors(tmp_path / name)
+    expected = Embedder(load_bilm(tiny_bilm_folder)).embed([text.split() for text in TEXTS])
+    for k, vectors in enumerate(expected):
+        np.testing.assert_allclose(found[k], vectors, atol=1e-6)
+    assert found.words(58) == TEXTS[58].split()
+    manifest = json.loads((tmp_path / f"{name}.manifest.json").read_text())
+    assert manifest["counts"] == {"sentences": 60, "words": words, "empty": 7, "cut": 0, "unreadable": 0}
+    assert not (tmp_path / f"{name}.part").exists()
+
+
+@pytest.mark.parametrize("stateful", [False, True])
+@pytest.mark.parametrize("commits", [1, 2, 5])
+def test_what_was_killed_goes_on_to_the_same_bytes(tmp_path, job, small, stateful, commits):
+    asked = job(stateful=stateful)
+    embed_stage(asked, tmp_path / "whole")
+    ends = 0
+    while not (tmp_path / "v").exists():
+        try:
+            embed_stage(asked, tmp_path / "v", report=killed_after(commits))
+        except Killed:
+            ends += 1
+    assert ends >= (1 if commits == 5 else 3)
+    assert files_of(tmp_path / "v") == files_of(tmp_path / "whole")
+    whole, found = (json.loads((tmp_path / f"{name}.manifest.json").read_text()) for name in ("whole", "v"))
+    assert found == whole
+
+
+@pytest.mark.parametrize("name", ["v.hdf5", "v"])
+def test_what_was_killed_as_it_took_its_form_is_not_computed_again(tmp_path, job, monkeypatch, name):
+    def fail(*_):
+        raise Killed
+
+    with monkeypatch.context() as broken:
+        broken.setattr(unfinished, "write_vectors" if name == "v.hdf5" else "_link", fail)
+        with pytest.raises(Killed):
+            embed_stage(job(), tmp_path / name)
+    monkeypatch.setattr(embed, "load_bilm", fail)
+    done = embed_stage(job(), tmp_path / name)
+    assert done.counts.sentences == 60 and len(open_vectors(tmp_path / name)) == 60
+    # Nor once more.
+    again = embed_stage(job(), tmp_path / name)
+    assert again.done and again.counts == done.counts
+
+
+def test_another_job_does_not_go_on_with_the_work(tmp_path, job, small):
+    with pytest.raises(Killed):
+        embed_stage(job(), tmp_path / "v", report=killed_after(1))
+    with pytest.raises(OutputError, match=r'v\.part: was begun with selection .*"all".*, now it is .*"average"'):
+        embed_stage(job(Selection("average")), tmp_path / "v")
+    (tmp_path / "a.txt").write_text("other\n")
+    with pytest.raises(OutputError, match=r'was begun with files \[\["a.txt", \d+\]\], now it is \[\["a.txt", 6\]\]'):
+        embed_stage(job(), tmp_path / "v")
+
+
+def test_a_complete_store_of_another_job_is_replaced(tmp_path, job):
+    embed_stage(job(), tmp_path / "v")
+    embed_stage(job(Selection("1", "mean", "float16")), tmp_path / "v")
+    found = open_vectors(tmp_path / "v")
+    assert found[3].shape == (1, 1, 8) and found[3].dtype == np.float16
+    embed_stage(job(), tmp_path / "v.hdf5")
+    with h5py.File(tmp_path / "v.hdf5") as file:
+        assert len(file) == 61
+
+
+def test_two_processes_do_not_work_on_one_output(tmp_path, job, small):
+    def second(progress):
+        embed_stage(job(), tmp_path / "v")
+
+    with pytest.raises(OutputError, match=r"v\.part: another process works in it"):
+        embed_stage(job(), tmp_path / "v", report=second)
+
+
+def test_a_full_disk_is_told_and_what_is_done_stays(tmp_path, job, small, monkeypatch):
+    add, left = unfinished.StoreWriter.add, [30]
+
+    def full(self, *arguments):
+        left[0] -= 1
+        if left[0] < 0:
+            raise OSError(28, "No space left on device")
+        add(self, *arguments)
+
+    with monkeypatch.context() as small_disk:
+        small_disk.setattr(unfinished.StoreWriter, "add", full)
+        with pytest.raises(OutputError, match=r"v: cannot be written \(No space left on device\); .*v\.part keeps"):
+            embed_stage(job(), tmp_path / "v")
+    seen = []
+    embed_stage(job(), tmp_path / "v", report=lambda progress: seen.append(progress.counts.sentences))
+    assert seen[0] > 4 and len(open_vectors(tmp_path / "v")) == 60
+
+
+def test_a_line_that_cannot_be_read_stops_or_is_passed_over(tmp_path, job, small):
+    lines = (tmp_path / "a.txt").read_bytes().split(b"\n")
+    lines[41] = b"no \xff"
+    (tmp_path / "a.txt").write_bytes(b"\n".join(lines))
+    with pytest.raises(InputError, match=r"a\.txt line 42: byte 0xff"):
+        embed_stage(job(), tmp_path / "v")
+    assert (tmp_path / "v.part").is_dir() and not (tmp_path / "v").exists()
+    told = []
+    done = embed_stage(job(unreadable="skip", cut=5), tmp_path / "w", tell=told.append)
+    assert done.counts.unreadable == 1 and len(told) == 1 and "line 42" in told[0]
+    assert done.counts.cut == sum(len(text.split()) > 5 for k, text in enumerate(TEXTS) if k != 41)
+    found = open_vectors(tmp_path / "w")
+    assert found[41].shape == (3, 0, 8) and found[8].shape == (3, 5, 8)
+
+
+def test_what_cannot_be_is_told_before_anything_is_computed(tmp_path, job, monkeypatch):
+    monkeypatch.setattr(embed, "load_bilm", None)
+    with pytest.raises(ConfigError, match="no layer 3; expected 0 to 2"):
+        embed_stage(job(Selection("3")), tmp_path / "v")
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine/thesis.txt").write_text("years of work")
+    with pytest.raises(OutputError, match="mine: holds something else"):
+        embed_stage(job(), tmp_path / "mine")
+    (tmp_path / "mine.parquet").write_text("years of work")
+    with pytest.raises(OutputError, match=r"mine\.parquet: holds something else"):
+        embed_stage(job(), tmp_path / "mine.parquet")
+
+
+@pytest.mark.slow
+def test_processes_that_are_killed_at_any_moment_lose_nothing(tmp_path, house, job, tiny_bilm_folder):
+    """By signal 9, at moments that are spread over the whole run."""
+    lines = [" ".join(f"w{(k * k + j) % 997}" for j in range(20)) for k in range(20_000)]
+    (tmp_path / "a.txt").write_text("\n".join(lines) + "\n")
+    command = [sys.executable, "-m", "pipeline.cli", "embed", "a.txt", "v.parquet", "--tokenizer", "whitespace"]
+    command += ["--source", str(tiny_bilm_folder), "--layers", "2"]
+    environment = os.environ | {"PYTHONPATH": str(house)}
+
+    def start():
+        return subprocess.Popen(command, cwd=tmp_path, env=environment, stderr=subprocess.DEVNULL)
+
+    began = time.monotonic()
+    assert start().wait() == 0
+    took = time.monotonic() - began
+    expected = (tmp_path / "v.parquet").read_bytes()
+    for file in ("v.parquet", "v.parquet.manifest.json"):
+        (tmp_path / file).unlink()
+    for share in (0.5, 0.7, 0.9):
+        process = start()
+        time.sleep(share * took)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    assert start().wait() == 0
+    assert (tmp_path / "v.parquet").read_bytes() == expected and not (tmp_path / "v.parquet.part").exists()
