@@ -7,6 +7,8 @@ import time
 from itertools import chain
 from pathlib import Path
 
+import numpy as np
+
 from embeddings import Embedder, load_bilm
 from embeddings.arithmetic import matmul_peak, operations
 from embeddings.embedder import Work
@@ -21,8 +23,8 @@ def main(job: Path) -> None:
     # Of two lengths, and then all is forgotten but the traced graphs.
     for warm in (first, first[:1]):
         list(embedder.embed(warm))
-    embedder._table.clear()
-    embedder._encoded, embedder.work = 0, Work()
+    embedder.learn([], np.empty((0, embedder.bilm.options.projection)))
+    embedder.work = Work()
     began = time.perf_counter()
     if asked["write"]:
         sentences = list(chain.from_iterable(batches))

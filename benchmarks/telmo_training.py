@@ -4,7 +4,6 @@ import json
 import os
 import resource
 import sys
-import time
 from collections.abc import Iterator
 from glob import glob
 from itertools import islice
@@ -17,6 +16,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 # As `telmo pretrain` sets it.
 os.environ.setdefault("TF_CPU_ALLOCATOR_USE_BFC", "true")
 
+from embeddings.arithmetic import matmul_peak, operations
 from embeddings.characters import SENTENCE_BEGIN, SENTENCE_END
 from embeddings.language_model import LanguageModel
 from embeddings.options import BiLMOptions
@@ -63,29 +63,10 @@ def arithmetic(options: BiLMOptions, shape: tuple[int, int], samples: int, disti
         samples: of the softmax.
         distinct: characters of each distinct word of the batch.
     """
-    tokens, p, c = options.directions * shape[0] * shape[1], options.projection, options.cells
-    products = tokens * options.layers * (2 * p * 4 * c + c * p) + tokens * samples * p
-    if options.inputs == "characters":
-        sizes = sum(width * options.character_dim * count for width, count in options.filters)
-        features = options.features
-        products += distinct.sum() * sizes
-        products += len(distinct) * (options.highways * 2 * features**2 + features * p)
+    words = shape[0] * shape[1]
+    needed = operations(options, words, len(distinct), int(distinct.sum()))
     # Forward, and back to inputs and weights.
-    return 3 * 2 * float(products)
-
-
-def matmul_peak(size: int = 2048, tries: int = 30) -> float:
-    """Floating-point operations a second of one large matrix product."""
-    import tensorflow as tf
-
-    square = tf.random.normal((size, size))
-    product = tf.function(lambda x: tf.reduce_sum(tf.matmul(x, x)))
-    seconds = []
-    for _ in range(tries):
-        began = time.perf_counter()
-        float(product(square))
-        seconds.append(time.perf_counter() - began)
-    return 2 * size**3 / median(seconds)
+    return 3 * (needed + 2.0 * words * options.directions * samples * options.projection)
 
 
 def main(path: Path) -> None:
@@ -120,7 +101,7 @@ def main(path: Path) -> None:
     answer = {
         "seconds": seconds,
         "peak": peak,
-        "share_of_peak": mean(needed) / (median(seconds) * job["counted"]) / matmul_peak(),
+        "share_of_peak": mean(needed) / (median(seconds) * job["counted"]) / matmul_peak(tries=30),
         "perplexities": perplexities(model, vocabulary, sentences(job["held_out"]), job["steps"]),
     }
     (path.parent / "answer.json").write_text(json.dumps(answer), "utf-8")

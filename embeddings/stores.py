@@ -5,7 +5,9 @@ from typing import Literal
 
 from embeddings.atomic import check_file, check_folder
 from embeddings.errors import InputError
-from embeddings.store import SENTENCES, STORE_FILES, Store, Vectors
+from embeddings.published import HDF5
+from embeddings.store import STORE_FILES, Store, Vectors
+from embeddings.store_zarr import ZARR_FILES
 
 StoreFormat = Literal["hdf5", "parquet", "zarr", "npy"]
 SUFFIXES: dict[str, StoreFormat] = {".hdf5": "hdf5", ".h5": "hdf5", ".parquet": "parquet", ".zarr": "zarr", "": "npy"}
@@ -13,9 +15,9 @@ SUFFIXES: dict[str, StoreFormat] = {".hdf5": "hdf5", ".h5": "hdf5", ".parquet": 
 
 
 _BEGINS: dict[StoreFormat, bytes | tuple[str, ...]] = {
-    "hdf5": b"\x89HDF\r\n\x1a\n",
+    "hdf5": HDF5,
     "parquet": b"PAR1",
-    "zarr": ("zarr.json", "vectors", "places", SENTENCES),
+    "zarr": ZARR_FILES,
     "npy": STORE_FILES,
 }
 """By what an earlier store is known: the first bytes of the file, or the names in the folder."""
