@@ -18,7 +18,7 @@ from embeddings.store_hdf5 import write_hdf5
 def main(job: Path) -> None:
     asked = json.loads((job / "job.json").read_text("utf-8"))
     first, *batches = asked["batches"]
-    peak = matmul_peak()
+    peak = matmul_peak(by_numpy=True)
     embedder = Embedder(load_bilm(job / "bilm"))
     # Of two lengths, and then all is forgotten but the traced graphs.
     for warm in (first, first[:1]):
@@ -38,7 +38,7 @@ def main(job: Path) -> None:
             seconds.append(now - began)
             began = now
     work = embedder.work
-    needed = operations(embedder.bilm.options, work.places, work.encoded, work.characters)
+    needed = operations(embedder.bilm.options, work.places, work.inputs, work.encoded, work.characters)
     answer = {
         "seconds": seconds,
         "words": sum(map(len, chain.from_iterable(batches))),

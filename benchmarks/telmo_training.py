@@ -64,7 +64,7 @@ def arithmetic(options: BiLMOptions, shape: tuple[int, int], samples: int, disti
         distinct: characters of each distinct word of the batch.
     """
     words = shape[0] * shape[1]
-    needed = operations(options, words, len(distinct), int(distinct.sum()))
+    needed = operations(options, words, options.directions * words, len(distinct), int(distinct.sum()))
     # Forward, and back to inputs and weights.
     return 3 * (needed + 2.0 * words * options.directions * samples * options.projection)
 

@@ -1,8 +1,19 @@
-"""One graph for a function over layers, whatever the backend."""
+"""One graph for a function over layers, whatever the backend, and whether there is more than a processor to run it."""
 
 from collections.abc import Callable
 
 import keras
+
+
+def has_accelerator() -> bool:
+    """Whether the backend computes elsewhere than on the processor."""
+    if keras.backend.backend() != "tensorflow":
+        import jax
+
+        return jax.default_backend() != "cpu"
+    import tensorflow as tf
+
+    return any(device.device_type != "CPU" for device in tf.config.list_logical_devices())
 
 
 def compiled(function: Callable) -> Callable:

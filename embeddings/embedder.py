@@ -10,29 +10,40 @@ import numpy as np
 from keras import ops
 
 from embeddings.bilm import BiLM
-from embeddings.compiled import compiled
-from embeddings.errors import InputError
+from embeddings.compiled import compiled, has_accelerator
+from embeddings.errors import ConfigError, InputError
+from embeddings.numpy_layer import Precision
+from embeddings.sentence_reader import SentenceReader
+from embeddings.word_reader import WordReader
 from embeddings.word_table import WordTable
 
 Sentence = Sequence[str]
+WINDOW = 2**27
+"""Bytes of layers that are computed in one go, at most."""
 
 
 class Embedder:
     """Turns sentences into the layers of a biLM.
 
-    Each distinct word goes through the character layers once; its vector is kept. Sentences are read in windows,
-    sorted by length, batched by words, and given back in input order. A sentence may have any length: one of more
-    than `steps` words is computed in pieces with the LSTM state carried from piece to piece, forwards and backwards,
-    which changes nothing in the result and bounds the memory.
+    Each distinct word goes through the character layers once; its vector is kept. Sentences are read in windows and
+    given back in input order; they may have any length. On a processor NumPy computes them (`WordReader`,
+    `SentenceReader`). On an accelerator, and if the biLM's cells are of another kind, Keras does, in batches of about
+    the same length; a sentence of more than `steps` words in pieces, with the LSTM state carried from piece to piece,
+    forwards and backwards, which changes nothing in the result and bounds the memory.
 
     Args:
         bilm: the language model; an embedder keeps word vectors, so that after a change of weights a new one is needed.
         stateful: start each batch from the last LSTM state of the one before, row by row, as the reference
             implementation did. Batches are then `batch_size` sentences in input order.
-        batch_size: most sentences in a batch; 1 by default if stateful, so that a document is read as one stream,
-            else 256.
-        batch_words: most words in a batch, padding included. Not used if stateful.
-        steps: most words of a sentence that are computed at once.
+        batch_size: most sentences that are read side by side; 1 by default if stateful, so that a document is read as
+            one stream, else 256.
+        batch_words: most words in a batch of Keras, padding included. Not used if stateful.
+        steps: most words of a sentence that Keras computes at once.
+        precision: of the weights that are read for every word. With narrower ones a sentence that is read alone takes
+            less time (`benchmarks/embedding.py --latency` tells how much, and how far the vectors are off).
+
+    Raises:
+        ConfigError: it is Keras that computes, and another precision than float32 is asked for.
 
     Example:
         >>> embedder = Embedder(load_bilm("runs/bilm"))
@@ -49,6 +60,7 @@ class Embedder:
         batch_size: int | None = None,
         batch_words: int = 4096,
         steps: int = 512,
+        precision: Precision = "float32",
     ):
         self.bilm = bilm
         self.stateful = stateful
@@ -60,8 +72,19 @@ class Embedder:
         self._table = WordTable(bilm.spelling)
         self._word_vectors = np.empty((0, bilm.options.projection), np.float32)
         self._encoded = self._told = 0
-        self._encode = compiled(bilm.token_encoder)
-        self._read = compiled(self._read_directions)
+        self._by_numpy = not has_accelerator()
+        encoder = bilm.token_encoder
+        self._encode = WordReader(encoder, bilm.spelling).read if self._by_numpy else compiled(encoder)
+        self._reader: SentenceReader | None = None
+        if self._by_numpy and bilm.options.cell == "projected_lstm":
+            self._reader = SentenceReader(bilm, self.batch_size, precision)
+        elif precision != "float32":
+            raise ConfigError(
+                f"precision {precision}: is for a biLM of cells 'projected_lstm' on a processor; found cells "
+                f"'{bilm.options.cell}'{'' if self._by_numpy else ' on an accelerator'}"
+            )
+        else:
+            self._read = compiled(self._read_directions)
 
     def reset_state(self) -> None:
         """Forget what was read, if stateful: the next batch starts from zeros."""
@@ -126,8 +149,13 @@ class Embedder:
         self._encoded = self._told = len(vectors)
 
     def _windows(self, sentences: Iterable[Sentence]) -> Iterator[list[Sentence]]:
-        """Sentences that are in memory at once: one batch if stateful, else about 16 batches."""
-        most, most_words = (self.batch_size, None) if self.stateful else (16 * self.batch_size, 16 * self.batch_words)
+        """Sentences that are computed together: one batch if stateful, else about 16 batches, as far as the memory
+        allows."""
+        most, most_words = self.batch_size, 0
+        if not self.stateful:
+            options = self.bilm.options
+            bytes_of_a_word = 4 * (options.layers + 1) * options.dim
+            most, most_words = 16 * most, max(1, min(16 * self.batch_words, WINDOW // bytes_of_a_word))
         read: list[Sentence] = []
         words = 0
         for sentence in sentences:
@@ -144,11 +172,35 @@ class Embedder:
             yield read
 
     def _embed_window(self, rows: list[np.ndarray], select: Callable) -> list[np.ndarray]:
+        if self._reader:
+            return self._read_by_numpy(self._reader, rows, select)
         results: list = [None] * len(rows)
         for batch in self._batches([len(row) for row in rows]):
             for k, layers in zip(batch, self._embed_batch([rows[k] for k in batch]), strict=True):
                 results[k] = select(layers)
         return results
+
+    def _read_by_numpy(
+        self, reader: SentenceReader, rows: list[np.ndarray], select: Callable[[np.ndarray], np.ndarray]
+    ) -> list[np.ndarray]:
+        # Who goes on from one sentence to the next, goes through what is between them.
+        frame = 0 if self.stateful else 1
+        words = np.concatenate([row[frame : len(row) - frame] for row in rows])
+        lengths = np.array([len(row) - 2 * frame for row in rows])
+        with self.work.timed("recurrent layers"):
+            if self.stateful:
+                layers, state = reader.read_on(words, lengths, self._word_vectors, self._initial_state(len(rows)))
+                self._keep_state(state)
+            else:
+                layers = reader.read(words, lengths, self._word_vectors)
+        self.work.places += len(words)
+        self.work.computed += len(words)
+        self.work.inputs = reader.inputs
+        with self.work.timed("selection"):
+            sentences = np.split(layers, np.cumsum(lengths)[:-1])
+            inner = slice(1 - frame, frame - 1 or None)
+            # Copies, so that a sentence that is kept does not keep all of them.
+            return [np.array(select(sentence[inner].swapaxes(0, 1))) for sentence in sentences]
 
     def _batches(self, lengths: list[int]) -> Iterator[list[int]]:
         """Positions of the sentences of each batch."""
@@ -171,7 +223,8 @@ class Embedder:
             self._word_vectors = grown
         new = self._table.ids[self._encoded :]
         self.work.encoded += len(new)
-        self.work.characters += int(self.bilm.spelling.lengths(new).sum()) if self.bilm.options.spelled else 0
+        if self.bilm.options.spelled and not self._by_numpy:
+            self.work.characters += int(self.bilm.spelling.lengths(new).sum())
         for first in range(self._encoded, len(self._table), at_once):
             ids = self.bilm.spelling.trim(self._table.ids[first : first + at_once]).astype(np.int32)
             self._word_vectors[first : first + len(ids)] = ops.convert_to_numpy(self._encode(ids))
@@ -186,6 +239,7 @@ class Embedder:
         vectors = self._word_vectors[padded]
         self.work.places += int(lengths.sum())
         self.work.computed += mask.size
+        self.work.inputs += self.bilm.options.directions * int(lengths.sum())
         with self.work.timed("recurrent layers"):
             layers = self._read_in_pieces(vectors, mask)
         for k, length in enumerate(lengths):
@@ -250,9 +304,11 @@ class Work:
     Attributes:
         words: that were embedded.
         encoded: distinct words that passed the character layers; again, if they were forgotten in between.
-        characters: of these words together, with the marks around them.
-        places: words of all sentences with their frames.
+        characters: of these words together, with the marks around them, where convolutions multiply them; `WordReader`
+            needs none.
+        places: words that were read, with the frames of the sentences where these are read, too.
         computed: the same with the padding, for which the recurrent layers were computed.
+        inputs: words for which the first layer's inputs were multiplied, in all directions.
         seconds: that were spent, by what for.
         elapsed: seconds from begin to end, for whoever measures them.
     """
@@ -262,6 +318,7 @@ class Work:
     characters: int = 0
     places: int = 0
     computed: int = 0
+    inputs: int = 0
     seconds: dict[str, float] = field(default_factory=dict)
     elapsed: float = 0.0
 

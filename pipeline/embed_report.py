@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from embeddings.arithmetic import matmul_peak, operations
+from embeddings.compiled import has_accelerator
 from embeddings.embedder import Work
 from embeddings.options import BiLMOptions
 from pipeline.embed import Progress
@@ -42,8 +43,8 @@ def _profile(work: Work, options: BiLMOptions) -> Iterator[str]:
     yield "seconds  share of the time; reading, computing and writing go on at once"
     for name, seconds in work.seconds.items():
         yield f"{seconds:7.1f}  {seconds / work.elapsed:6.1%}  {name}"
-    needed = operations(options, work.places, work.encoded, work.characters)
-    peak = matmul_peak()
+    needed = operations(options, work.places, work.inputs, work.encoded, work.characters)
+    peak = matmul_peak(by_numpy=not has_accelerator())
     yield (
         f"{needed / work.elapsed / 1e9:,.1f} GFLOP/s in the matrix products that the words need, "
         f"{needed / work.elapsed / peak:.0%} of the {peak / 1e9:,.0f} that a product of two large squares reaches here"

@@ -1,0 +1,71 @@
+"""Work for every core: a thread each, whose matrix products stay on its core."""
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import cache
+from threading import Lock
+from typing import Any, TypeVar
+
+from threadpoolctl import ThreadpoolController
+
+Task = TypeVar("Task")
+Result = TypeVar("Result")
+
+
+def cores() -> int:
+    """Cores that the process may use; at most `OMP_NUM_THREADS`, if it is set."""
+    have = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    asked = os.environ.get("OMP_NUM_THREADS", "")
+    return min(have, int(asked)) if asked.isdigit() and int(asked) else have
+
+
+def on_cores(function: Callable[[Task], Result], tasks: Sequence[Task]) -> list[Result]:
+    """What a function of NumPy gives for each task; several are called at once.
+
+    Args:
+        function: spends its time where Python's lock is not held.
+        tasks: what it is called with.
+    """
+    with _products_on_one_core():
+        if len(tasks) <= 1 or cores() == 1:
+            return [function(task) for task in tasks]
+        # The thread that asks would else wait, and another be woken: half a millisecond.
+        others = [_pool().submit(function, task) for task in tasks[1:]]
+        return [function(tasks[0]), *(other.result() for other in others)]
+
+
+@cache
+def _pool() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(max(1, cores() - 1), "cores")
+
+
+_lock = Lock()
+_users = 0
+_before: list[int] = []
+
+
+@cache
+def _libraries() -> list[Any]:
+    return ThreadpoolController().select(user_api="blas").lib_controllers
+
+
+@contextmanager
+def _products_on_one_core() -> Iterator[None]:
+    """NumPy's number of threads is one for the whole process, so the last who leaves sets it back."""
+    global _users  # noqa: PLW0603
+    with _lock:
+        if not _users:
+            _before[:] = [library.num_threads for library in _libraries()]
+            for library in _libraries():
+                library.set_num_threads(1)
+        _users += 1
+    try:
+        yield
+    finally:
+        with _lock:
+            _users -= 1
+            if not _users:
+                for library, count in zip(_libraries(), _before, strict=True):
+                    library.set_num_threads(count)

@@ -1,0 +1,148 @@
+"""Loops over numbers that NumPy would need many passes for; each runs on one core, without Python's lock."""
+
+import numpy as np
+from numba import njit, types
+from numba.extending import overload
+
+FLOAT = np.float32
+_fast = njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract", "nnan", "nsz", "reassoc", "arcp"})
+
+
+@njit(cache=True, inline="always")
+def _tanh(x):
+    """Lambert's continued fraction (1761) to its seventh term for a quarter of x, doubled twice by
+    tanh 2y = 2 tanh y / (1 + tanh² y). Off by less than 3e-7."""
+    y = min(max(x, FLOAT(-9)), FLOAT(9)) * FLOAT(0.25)
+    z = y * y
+    above = y * (FLOAT(135135) + z * (FLOAT(17325) + z * (FLOAT(378) + z)))
+    below = FLOAT(135135) + z * (FLOAT(62370) + z * (FLOAT(3150) + z * FLOAT(28)))
+    above, below = FLOAT(2) * above * below, above * above + below * below
+    return FLOAT(2) * above * below / (above * above + below * below)
+
+
+@njit(cache=True, inline="always")
+def _cell(i, j, f, o, memory, cell_clip):
+    """Memory and output of a cell, from its gates before their sigmoid and tanh.
+
+    sigmoid(x) is (tanh(x / 2) + 1) / 2, where the weights hold the half of x already. The output is twice what it
+    should be; the projection holds that half.
+    """
+    memory = ((_tanh(i) + FLOAT(1)) * _tanh(j) + (_tanh(f) + FLOAT(1)) * memory) * FLOAT(0.5)
+    memory = min(max(memory, -cell_clip), cell_clip)
+    return memory, (_tanh(o) + FLOAT(1)) * _tanh(memory)
+
+
+@_fast
+def lstm_step(share, place, recurrent, memory, output, cell_clip):
+    """A step of `ProjectedLSTMCell` for some rows, between its two products.
+
+    Args:
+        share: what inputs give to the gates i, j, f, o, `[inputs, 4 * cells]`.
+        place: int `[rows]`, the input of each row.
+        recurrent: what the hidden state gives to the gates, `[rows, 4 * cells]`.
+        memory: `[rows, cells]`, changed in place.
+        output: where twice the cell's output is put, `[rows, cells]`.
+        cell_clip: bound on the absolute values of the memory.
+    """
+    rows, n = memory.shape
+    for r in range(rows):
+        x, h, c, out = share[place[r]], recurrent[r], memory[r], output[r]
+        for k in range(n):
+            i, j, f, o = x[k] + h[k], x[n + k] + h[n + k], x[2 * n + k] + h[2 * n + k], x[3 * n + k] + h[3 * n + k]
+            c[k], out[k] = _cell(i, j, f, o, c[k], cell_clip)
+
+
+def _wide(number):
+    raise NotImplementedError
+
+
+@overload(_wide, inline="always")
+def _(number):
+    if number == types.uint16:
+        # The upper half of a float32 is a bfloat16.
+        return lambda number: np.uint32(np.uint32(number) << np.uint32(16)).view(np.float32)
+    return lambda number: FLOAT(number)  # noqa: PLW0108
+
+
+@_fast
+def _times(matrix, scale, vector, found):
+    """found = (matrix vector) * scale."""
+    for r in range(len(matrix)):
+        row, total = matrix[r], FLOAT(0)
+        for k in range(len(vector)):
+            total += vector[k] * _wide(row[k])
+        found[r] = total * scale[r]
+
+
+@_fast
+def lstm_alone(share, place, recurrent, projection, memory, hidden, clips, found):
+    """Steps of `ProjectedLSTMCell` for a single row, which take the time of reading the weights.
+
+    Args:
+        share, place: as for `lstm_step`, `place` of each step.
+        recurrent: weights `[4 * cells, projection]` and what each of their rows is to be multiplied with; float32,
+            bfloat16 in uint16, or int8.
+        projection: likewise `[projection, cells]`; or of no rows, where there is none.
+        memory, hidden: the state, `[cells]` and `[projection]`, changed in place.
+        clips: bounds on the absolute values of memory and hidden state.
+        found: the hidden states, `[steps, projection]`.
+    """
+    n = len(memory)
+    gates, output = np.empty(4 * n, FLOAT), np.empty(n, FLOAT)
+    for step in range(len(place)):
+        _times(recurrent[0], recurrent[1], hidden, gates)
+        x = share[place[step]]
+        for k in range(n):
+            i, j = x[k] + gates[k], x[n + k] + gates[n + k]
+            f, o = x[2 * n + k] + gates[2 * n + k], x[3 * n + k] + gates[3 * n + k]
+            memory[k], output[k] = _cell(i, j, f, o, memory[k], clips[0])
+        if len(projection[0]):
+            _times(projection[0], projection[1], output, hidden)
+            for k in range(len(hidden)):
+                hidden[k] = min(max(hidden[k], -clips[1]), clips[1])
+        else:
+            for k in range(n):
+                hidden[k] = output[k] * FLOAT(0.5)
+        found[step] = hidden
+
+
+@_fast
+def pooled_windows(ids, lengths, table, found):
+    """The maximum over the windows of a word of a convolution over its characters, without its bias.
+
+    A window's value is a sum of rows, one for each of its characters. All windows behind the word are equal, so that
+    one of them is enough.
+
+    Args:
+        ids: int `[words, characters]`.
+        lengths: int `[words]`, characters that are not padding.
+        table: float `[width, characters, filters]`: what a character gives at each place of a window.
+        found: `[words, filters]`, the result.
+    """
+    width, _, filters = table.shape
+    window = np.empty(filters, FLOAT)
+    for w in range(len(ids)):
+        best = found[w]
+        best[:] = FLOAT(-np.inf)
+        for first in range(min(lengths[w], ids.shape[1] - width) + 1):
+            window[:] = table[0, ids[w, first]]
+            for k in range(1, width):
+                row = table[k, ids[w, first + k]]
+                for f in range(filters):
+                    window[f] += row[f]
+            for f in range(filters):
+                best[f] = max(best[f], window[f])
+
+
+@_fast
+def highway_mix(x, carry, transform):
+    """y = g * relu(t) + (1 - g) * x with g = sigmoid(c), in place of x.
+
+    Args:
+        x: `[words, features]`.
+        carry, transform: c / 2 and t, likewise.
+    """
+    for w in range(len(x)):
+        for k in range(x.shape[1]):
+            g = (_tanh(carry[w, k]) + FLOAT(1)) * FLOAT(0.5)
+            x[w, k] = g * max(transform[w, k], FLOAT(0)) + (FLOAT(1) - g) * x[w, k]

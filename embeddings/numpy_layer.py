@@ -1,0 +1,154 @@
+"""A layer of projected LSTM on NumPy, for those who only read."""
+
+from itertools import pairwise
+from math import prod
+from typing import Any, Literal
+
+import numpy as np
+from keras import ops
+
+from embeddings.kernels import lstm_alone, lstm_step
+from embeddings.streams import Streams
+
+Precision = Literal["float32", "bfloat16", "int8"]
+"""Of the weights that are read for every word. The sums are of float32."""
+
+
+class _Room:
+    """Memory that is used again, since memory that is new costs the system's time."""
+
+    def __init__(self) -> None:
+        self._held: dict[str, np.ndarray] = {}
+
+    def array(self, name: str, *shape: int) -> np.ndarray:
+        """Float32 of any content; what had the name before is overwritten."""
+        size = prod(shape)
+        if name not in self._held or self._held[name].size < size:
+            self._held[name] = np.empty(size, np.float32)
+        return self._held[name][:size].reshape(shape)
+
+
+class Matrix:
+    """Weights whose numbers may be narrower than float32.
+
+    Args:
+        weights: `[inputs, outputs]`.
+        precision: bfloat16 rounds to 8 bits of mantissa; int8 to 1 of 127 steps up to the largest weight of an output.
+
+    Attributes:
+        rows: `[outputs, inputs]`, bfloat16 as uint16.
+        scale: what each row is to be multiplied with, `[outputs]`.
+    """
+
+    def __init__(self, weights: np.ndarray, precision: Precision):
+        rows = np.ascontiguousarray(weights.T)
+        self.scale = np.ones(len(rows), np.float32)
+        if precision == "bfloat16":
+            # To the nearest, of two the even one.
+            bits = rows.view(np.uint32)
+            rows = ((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16).astype(np.uint16)
+        elif precision == "int8":
+            self.scale = np.maximum(np.abs(rows).max(axis=1, initial=0), 1e-30) / np.float32(127)
+            rows = np.rint(rows / self.scale[:, None]).astype(np.int8)
+        self.rows = rows
+
+    def wide(self) -> np.ndarray:
+        """As float32, `[inputs, outputs]`."""
+        if self.rows.dtype == np.float32:
+            return self.rows.T
+        if self.rows.dtype == np.uint16:
+            return (self.rows.astype(np.uint32) << 16).view(np.float32).T
+        return (self.rows * self.scale[:, None]).T
+
+
+class NumPyLayer:
+    """The weights of a `Recurrent` layer over a `ProjectedLSTMCell`, in the form in which a step wants them.
+
+    Args:
+        layer: whose weights do not change any more.
+        precision: of its recurrent weights and its projection.
+
+    Attributes:
+        cells: width of the memory.
+    """
+
+    def __init__(self, layer: Any, precision: Precision = "float32"):
+        cell = layer.cell
+        self.cells: int = cell.width
+        recurrent, *projection = map(ops.convert_to_numpy, cell.weights)
+        # The half of each sigmoid and of the output (`kernels._cell`).
+        half = np.repeat(np.array([0.5, 1, 0.5, 0.5], np.float32), self.cells)
+        forget = np.repeat(np.array([0, 0, 1, 0], np.float32), self.cells)
+        self._kernel = ops.convert_to_numpy(layer.kernel) * half
+        self._bias = (ops.convert_to_numpy(layer.bias) + forget) * half
+        self._recurrent = Matrix(recurrent * half, precision)
+        without = np.empty((self.cells, 0), np.float32)
+        self._projection = Matrix(projection[0] * np.float32(0.5) if projection else without, precision)
+        bounds = [np.inf if clip is None else clip for clip in (cell.cell_clip, cell.projection_clip)]
+        self._clips = np.array(bounds, np.float32)
+
+    def read(
+        self,
+        inputs: np.ndarray,
+        place: np.ndarray,
+        streams: Streams,
+        at_once: int,
+        begin: list[np.ndarray],
+        state: list[np.ndarray],
+        found: np.ndarray,
+    ) -> int:
+        """Read sentences.
+
+        Args:
+            inputs: `[inputs, input width]`.
+            place: int `[words]`, the input of each word of the streams, in their order.
+            streams: the sentences.
+            at_once: words for which the inputs' share of the gates is computed at once, each distinct one once.
+            begin: hidden state `[1, projection]` and memory `[1, cells]` before a sentence.
+            state: likewise of each stream, `[streams, ...]`; changed in place.
+            found: `[words, projection]`, the result.
+
+        Returns:
+            For how many inputs the share was computed.
+        """
+        alone, room, computed = streams.rows == 1, _Room(), 0
+        weights = [] if alone else [self._recurrent.wide(), self._projection.wide()]
+        for first, last in streams.pieces(at_once):
+            begins = streams.begins[first : last + 1]
+            piece = slice(begins[0], begins[-1])
+            distinct, where = np.unique(place[piece], return_inverse=True)
+            computed += len(distinct)
+            share = np.matmul(inputs[distinct], self._kernel, out=room.array("share", len(distinct), 4 * self.cells))
+            share += self._bias
+            part = where, streams.fresh[piece], begin, state, found[piece]
+            if alone:
+                self._read_alone(share, *part)
+            else:
+                self._read_rows(share, begins - begins[0], weights, room, *part)
+        return computed
+
+    def _read_rows(self, share, begins, weights, room, place, fresh, begin, state, found) -> None:
+        recurrent, projection = weights
+        for first, last in pairwise(begins.tolist()):
+            hidden, memory = (rows[: last - first] for rows in state)
+            new = np.flatnonzero(fresh[first:last])
+            if len(new):
+                hidden[new], memory[new] = begin
+            gates = np.matmul(hidden, recurrent, out=room.array("gates", last - first, 4 * self.cells))
+            output = room.array("output", *memory.shape)
+            lstm_step(share, place[first:last], gates, memory, output, self._clips[0])
+            if projection.size:
+                np.matmul(output, projection, out=hidden)
+                np.clip(hidden, -self._clips[1], self._clips[1], out=hidden)
+            else:
+                np.multiply(output, np.float32(0.5), out=hidden)
+            found[first:last] = hidden
+
+    def _read_alone(self, share, place, fresh, begin, state, found) -> None:
+        recurrent, projection = ((matrix.rows, matrix.scale) for matrix in (self._recurrent, self._projection))
+        hidden, memory = (rows[0] for rows in state)
+        for first, last in pairwise(sorted({0, *np.flatnonzero(fresh).tolist(), len(place)})):
+            if fresh[first]:
+                hidden[:], memory[:] = begin[0][0], begin[1][0]
+            steps = slice(first, last)
+            lstm_alone(share, place[steps], recurrent, projection, memory, hidden, self._clips, found[steps])
