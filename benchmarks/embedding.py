@@ -8,7 +8,9 @@
 The weights are random numbers. Every side first embeds sentences that are not counted, and then those of EWT's training
 data in their order: peers in batches of 64, as they take them, Telmo as `Embedder` makes them. The sides take turns, in
 as many rounds as asked for. Printed: medians over the rounds, and Telmo's rate as a multiple of each peer's; what share
-of the matmul peak Telmo's matrix products reach, counting those alone that the distinct words and the LSTMs need.
+of the matmul peak Telmo's matrix products reach, counting those alone that the distinct words and the LSTMs need. With
+--latency also what narrower weights give, and how far their vectors are from those of float32, as a share of their
+size.
 """
 
 import argparse
@@ -52,14 +54,15 @@ def main() -> None:
     parser.add_argument("--latency", action="store_true", help="a sentence at a time")
     args = parser.parse_args()
     count = args.sentences or (200 if args.latency else 10 * BATCH)
-    sides = ["telmo", *(args.peer or PEERS)]
+    own = ["telmo", *(["telmo bfloat16", "telmo int8"] if args.latency else [])]
+    sides = [*own, *(args.peer or PEERS)]
     found: dict[str, list[dict]] = {side: [] for side in sides}
     with TemporaryDirectory() as work:
         folder = Path(work)
         write_bilm(folder / "bilm", SIZES[args.size])
         for _ in range(args.rounds):
             for side in sides:
-                sentences = read(args.ewt, (1 if args.latency or side != "telmo" else args.more) * count + BATCH)
+                sentences = read(args.ewt, (1 if args.latency or side not in own else args.more) * count + BATCH)
                 found[side].append(timed(side, folder, sentences, args.latency))
                 print(f"  {side}: {rate(found[side][-1]):,.1f} words/s", file=sys.stderr, flush=True)
     print_latency(found) if args.latency else print_rates(found)
@@ -87,13 +90,13 @@ def timed(side: str, folder: Path, sentences: list[list[str]], latency: bool) ->
     if latency:
         batches = [[one for [one] in batches[:BATCH]], *batches[BATCH:]]
     (folder / "job.json").write_text(json.dumps({"batches": batches, "write": not latency}), "utf-8")
-    python = HERE / "peers" / ".envs" / side / "bin" / "python"
-    script, environment = [python, HERE / "peers" / "timing.py", side], CLEAN
-    if side == "telmo":
-        script, environment = [sys.executable, HERE / "telmo_embedding.py"], dict(os.environ)
-    done = subprocess.run(
-        [*map(str, script), str(folder)], env=environment, check=False, capture_output=True, text=True
-    )
+    if side.startswith("telmo"):
+        precision = side.removeprefix("telmo").strip() or "float32"
+        script, environment = [sys.executable, HERE / "telmo_embedding.py", folder, precision], dict(os.environ)
+    else:
+        python = HERE / "peers" / ".envs" / side / "bin" / "python"
+        script, environment = [python, HERE / "peers" / "timing.py", side, folder], CLEAN
+    done = subprocess.run([*map(str, script)], env=environment, check=False, capture_output=True, text=True)
     if done.returncode:
         sys.exit(f"{side} failed:\n{done.stderr[-4000:]}")
     return json.loads((folder / "timing.json").read_text("utf-8"))
@@ -118,7 +121,7 @@ def print_rates(found: dict[str, list[dict]]) -> None:
 
 
 def print_latency(found: dict[str, list[dict]]) -> None:
-    print(f"{'milliseconds':12} {'median':>9} {'p99':>9} {'telmo, median':>14} {'p99':>9}")
+    print(f"{'milliseconds':15} {'median':>9} {'p99':>9} {'telmo, median':>14} {'p99':>9} {'off by':>9}")
     own: list[float] = []
     for side, answers in found.items():
         # Of each quantile the median over the rounds.
@@ -127,7 +130,8 @@ def print_latency(found: dict[str, list[dict]]) -> None:
         ratios = [
             f"{value / mine:.1f} x" if side != "telmo" else "" for value, mine in zip(quantiles, own, strict=True)
         ]
-        print(f"{side:12} {quantiles[0]:9,.1f} {quantiles[1]:9,.1f} {ratios[0]:>14} {ratios[1]:>9}")
+        off = f"{answers[0]['error']:.1e}" if side.startswith("telmo ") else ""
+        print(f"{side:15} {quantiles[0]:9,.1f} {quantiles[1]:9,.1f} {ratios[0]:>14} {ratios[1]:>9} {off:>9}")
 
 
 if __name__ == "__main__":

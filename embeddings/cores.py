@@ -51,6 +51,15 @@ def _libraries() -> list[Any]:
     return ThreadpoolController().select(user_api="blas").lib_controllers
 
 
+def _set_threads(library: Any, count: int) -> None:
+    # threadpoolctl lets only the thread that was first set the threads of OpenBLAS; a service has many.
+    for name in ("scipy_openblas_set_num_threads64_", "scipy_openblas_set_num_threads", "openblas_set_num_threads"):
+        if found := getattr(library.dynlib, name, None):
+            found(count)
+            return
+    library.set_num_threads(count)
+
+
 @contextmanager
 def _products_on_one_core() -> Iterator[None]:
     """NumPy's number of threads is one for the whole process, so the last who leaves sets it back."""
@@ -59,7 +68,7 @@ def _products_on_one_core() -> Iterator[None]:
         if not _users:
             _before[:] = [library.num_threads for library in _libraries()]
             for library in _libraries():
-                library.set_num_threads(1)
+                _set_threads(library, 1)
         _users += 1
     try:
         yield
@@ -68,4 +77,4 @@ def _products_on_one_core() -> Iterator[None]:
             _users -= 1
             if not _users:
                 for library, count in zip(_libraries(), _before, strict=True):
-                    library.set_num_threads(count)
+                    _set_threads(library, count)

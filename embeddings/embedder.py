@@ -12,13 +12,13 @@ from keras import ops
 from embeddings.bilm import BiLM
 from embeddings.compiled import compiled, has_accelerator
 from embeddings.errors import ConfigError, InputError
-from embeddings.numpy_layer import Precision
+from embeddings.options import Precision
 from embeddings.sentence_reader import SentenceReader
 from embeddings.word_reader import WordReader
 from embeddings.word_table import WordTable
 
 Sentence = Sequence[str]
-WINDOW = 2**27
+WINDOW = 2**28
 """Bytes of layers that are computed in one go, at most."""
 
 
@@ -187,6 +187,7 @@ class Embedder:
         frame = 0 if self.stateful else 1
         words = np.concatenate([row[frame : len(row) - frame] for row in rows])
         lengths = np.array([len(row) - 2 * frame for row in rows])
+        inputs = reader.inputs
         with self.work.timed("recurrent layers"):
             if self.stateful:
                 layers, state = reader.read_on(words, lengths, self._word_vectors, self._initial_state(len(rows)))
@@ -195,7 +196,7 @@ class Embedder:
                 layers = reader.read(words, lengths, self._word_vectors)
         self.work.places += len(words)
         self.work.computed += len(words)
-        self.work.inputs = reader.inputs
+        self.work.inputs += reader.inputs - inputs
         with self.work.timed("selection"):
             sentences = np.split(layers, np.cumsum(lengths)[:-1])
             inner = slice(1 - frame, frame - 1 or None)

@@ -33,20 +33,21 @@ def _cell(i, j, f, o, memory, cell_clip):
 
 
 @_fast
-def lstm_step(share, place, recurrent, memory, output, cell_clip):
+def lstm_step(share, place, recurrent, row_of, memory, output, cell_clip):
     """A step of `ProjectedLSTMCell` for some rows, between its two products.
 
     Args:
         share: what inputs give to the gates i, j, f, o, `[inputs, 4 * cells]`.
         place: int `[rows]`, the input of each row.
-        recurrent: what the hidden state gives to the gates, `[rows, 4 * cells]`.
+        recurrent: what the hidden state gives to the gates, `[hidden states, 4 * cells]`.
+        row_of: int `[rows]`, the hidden state of each row.
         memory: `[rows, cells]`, changed in place.
         output: where twice the cell's output is put, `[rows, cells]`.
         cell_clip: bound on the absolute values of the memory.
     """
     rows, n = memory.shape
     for r in range(rows):
-        x, h, c, out = share[place[r]], recurrent[r], memory[r], output[r]
+        x, h, c, out = share[place[r]], recurrent[row_of[r]], memory[r], output[r]
         for k in range(n):
             i, j, f, o = x[k] + h[k], x[n + k] + h[n + k], x[2 * n + k] + h[2 * n + k], x[3 * n + k] + h[3 * n + k]
             c[k], out[k] = _cell(i, j, f, o, c[k], cell_clip)

@@ -2,16 +2,14 @@
 
 from itertools import pairwise
 from math import prod
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from keras import ops
 
 from embeddings.kernels import lstm_alone, lstm_step
+from embeddings.options import Precision
 from embeddings.streams import Streams
-
-Precision = Literal["float32", "bfloat16", "int8"]
-"""Of the weights that are read for every word. The sums are of float32."""
 
 
 class _Room:
@@ -34,31 +32,37 @@ class Matrix:
     Args:
         weights: `[inputs, outputs]`.
         precision: bfloat16 rounds to 8 bits of mantissa; int8 to 1 of 127 steps up to the largest weight of an output.
-
-    Attributes:
-        rows: `[outputs, inputs]`, bfloat16 as uint16.
-        scale: what each row is to be multiplied with, `[outputs]`.
     """
 
     def __init__(self, weights: np.ndarray, precision: Precision):
-        rows = np.ascontiguousarray(weights.T)
-        self.scale = np.ones(len(rows), np.float32)
-        if precision == "bfloat16":
+        self._precision, self._weights = precision, weights
+        self._rows = np.empty((0, 0), np.float32)
+        self._scale = np.ones(weights.shape[1], np.float32)
+        if precision == "float32":
+            return
+        if precision == "int8":
+            self._scale = np.maximum(np.abs(weights).max(axis=0, initial=0), 1e-30) / np.float32(127)
+            self._rows = np.rint(weights.T / self._scale[:, None]).astype(np.int8, order="C")
+        else:
             # To the nearest, of two the even one.
-            bits = rows.view(np.uint32)
-            rows = ((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16).astype(np.uint16)
-        elif precision == "int8":
-            self.scale = np.maximum(np.abs(rows).max(axis=1, initial=0), 1e-30) / np.float32(127)
-            rows = np.rint(rows / self.scale[:, None]).astype(np.int8)
-        self.rows = rows
+            bits = np.ascontiguousarray(weights.T).view(np.uint32)
+            self._rows = ((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16).astype(np.uint16)
+        self._weights = np.empty((0, 0), np.float32)
 
-    def wide(self) -> np.ndarray:
+    def by_output(self) -> tuple[np.ndarray, np.ndarray]:
+        """`[outputs, inputs]`, of bfloat16 as uint16, and what each row is to be multiplied with."""
+        if len(self._rows) < len(self._scale):
+            # In this order only who reads sentences alone needs them.
+            self._rows = np.ascontiguousarray(self._weights.T)
+        return self._rows, self._scale
+
+    def by_input(self) -> np.ndarray:
         """As float32, `[inputs, outputs]`."""
-        if self.rows.dtype == np.float32:
-            return self.rows.T
-        if self.rows.dtype == np.uint16:
-            return (self.rows.astype(np.uint32) << 16).view(np.float32).T
-        return (self.rows * self.scale[:, None]).T
+        if self._precision == "float32":
+            return self._weights
+        if self._precision == "int8":
+            return np.ascontiguousarray((self._rows * self._scale[:, None]).T)
+        return np.ascontiguousarray((self._rows.astype(np.uint32) << 16).view(np.float32).T)
 
 
 class NumPyLayer:
@@ -112,7 +116,10 @@ class NumPyLayer:
             For how many inputs the share was computed.
         """
         alone, room, computed = streams.rows == 1, _Room(), 0
-        weights = [] if alone else [self._recurrent.wide(), self._projection.wide()]
+        weights: list[np.ndarray] = []
+        if not alone:
+            recurrent = self._recurrent.by_input()
+            weights = [recurrent, self._projection.by_input(), begin[0][0] @ recurrent]
         for first, last in streams.pieces(at_once):
             begins = streams.begins[first : last + 1]
             piece = slice(begins[0], begins[-1])
@@ -128,15 +135,25 @@ class NumPyLayer:
         return computed
 
     def _read_rows(self, share, begins, weights, room, place, fresh, begin, state, found) -> None:
-        recurrent, projection = weights
+        recurrent, projection, at_begin = weights
+        all_rows = np.arange(len(state[0]))
         for first, last in pairwise(begins.tolist()):
             hidden, memory = (rows[: last - first] for rows in state)
-            new = np.flatnonzero(fresh[first:last])
-            if len(new):
-                hidden[new], memory[new] = begin
-            gates = np.matmul(hidden, recurrent, out=room.array("gates", last - first, 4 * self.cells))
+            row_of = all_rows[: last - first]
+            gates = room.array("gates", last - first + 1, 4 * self.cells)
+            new = fresh[first:last]
+            if new.any():
+                # All sentences begin with the same state.
+                memory[new] = begin[1]
+                old = np.flatnonzero(~new)
+                np.matmul(hidden[old], recurrent, out=gates[: len(old)])
+                gates[len(old)] = at_begin
+                row_of = np.full(last - first, len(old))
+                row_of[old] = range(len(old))
+            else:
+                np.matmul(hidden, recurrent, out=gates[:-1])
             output = room.array("output", *memory.shape)
-            lstm_step(share, place[first:last], gates, memory, output, self._clips[0])
+            lstm_step(share, place[first:last], gates, row_of, memory, output, self._clips[0])
             if projection.size:
                 np.matmul(output, projection, out=hidden)
                 np.clip(hidden, -self._clips[1], self._clips[1], out=hidden)
@@ -145,7 +162,7 @@ class NumPyLayer:
             found[first:last] = hidden
 
     def _read_alone(self, share, place, fresh, begin, state, found) -> None:
-        recurrent, projection = ((matrix.rows, matrix.scale) for matrix in (self._recurrent, self._projection))
+        recurrent, projection = self._recurrent.by_output(), self._projection.by_output()
         hidden, memory = (rows[0] for rows in state)
         for first, last in pairwise(sorted({0, *np.flatnonzero(fresh).tolist(), len(place)})):
             if fresh[first]:

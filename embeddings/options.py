@@ -13,6 +13,8 @@ MAX_CHARACTERS_PER_WORD = 50
 Cell = Literal["projected_lstm", "lstm", "lstm_without_forget_gate", "gru", "rnn"]
 Inputs = Literal["characters", "words", "dictionaries"]
 Size = Annotated[int, Field(ge=1)]
+Precision = Literal["float32", "bfloat16", "int8"]
+"""Of the weights that are read for every word, in batch inference. The sums are of float32."""
 
 
 @dataclass(frozen=True)

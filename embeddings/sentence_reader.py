@@ -7,7 +7,8 @@ import numpy as np
 
 from embeddings.bilm import BiLM
 from embeddings.cores import cores, on_cores
-from embeddings.numpy_layer import NumPyLayer, Precision
+from embeddings.numpy_layer import NumPyLayer
+from embeddings.options import Precision
 from embeddings.streams import Streams, streams_of
 
 SHARE = 2**27

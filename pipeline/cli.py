@@ -118,9 +118,13 @@ def embed(
     stateful: Annotated[
         bool, typer.Option("--stateful", help="Carry the LSTM state on from sentence to sentence.")
     ] = False,
+    precision: Annotated[
+        str, typer.Option(help="Of the LSTM's weights: float32; bfloat16 or int8 save time where a sentence is alone.")
+    ] = "float32",
     profile: Annotated[bool, typer.Option("--profile", help="Say where the time went.")] = False,
 ) -> None:
     """Write the vectors of a corpus to a store. A command that was interrupted goes on when it is given again."""
+    from embeddings.options import Precision
     from embeddings.selection import Dtype, Pooling, Selection
     from embeddings.source import find_source
     from embeddings.stores import StoreFormat, check_replaceable, store_format
@@ -134,6 +138,7 @@ def embed(
         (pool, get_args(Pooling), "--pool"),
         (dtype, get_args(Dtype), "--dtype"),
         (unreadable, ("stop", "skip"), "--unreadable"),
+        (precision, get_args(Precision), "--precision"),
         (format, (None, *get_args(StoreFormat)), "--format"),
     ):
         if value not in known:
@@ -161,7 +166,7 @@ def embed(
     from pipeline.embed_report import lines_of
     from pipeline.progress import embedding_bar, print_notice
 
-    job = EmbeddingJob(source, sentences, selection, stateful)
+    job = EmbeddingJob(source, sentences, selection, stateful, precision)  # type: ignore[arg-type]
     with embedding_bar(sentences) as report:
         done = embed_stage(job, output, form, report, print_notice)  # type: ignore[arg-type]
     print("\n".join(lines_of(output, done, found.options if profile else None)))

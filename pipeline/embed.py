@@ -15,6 +15,7 @@ import numpy as np
 from embeddings.ahead import ahead
 from embeddings.embedder import Embedder, Learned, Work
 from embeddings.errors import InputError
+from embeddings.options import Precision
 from embeddings.selection import Selection
 from embeddings.source import find_source, load_bilm
 from embeddings.stores import StoreFormat, check_replaceable, store_format
@@ -34,12 +35,14 @@ class EmbeddingJob:
         sentences: the corpus.
         selection: what is kept of the layers.
         stateful: read the corpus as one stream, each sentence from the LSTM state after the one before.
+        precision: of the weights that are read for every word.
     """
 
     source: str
     sentences: Sentences
     selection: Selection = field(default_factory=Selection)
     stateful: bool = False
+    precision: Precision = "float32"
 
 
 @dataclass
@@ -93,7 +96,7 @@ def embed_stage(
 
     Raises:
         InputError: the corpus cannot be read, or has no words.
-        ConfigError: the biLM has no such layers.
+        ConfigError: the biLM has no such layers, or cannot be read with such a precision.
         SourceError: the biLM cannot be read.
         OutputError: the store cannot be written, or the work of before is on another job.
     """
@@ -108,7 +111,7 @@ def embed_stage(
     with Unfinished(output, described) as unfinished:
         progress = Progress(Counts(**unfinished.progress.get("counts", {})))
         if not unfinished.complete:
-            embedder = Embedder(load_bilm(stored), stateful=job.stateful)
+            embedder = Embedder(load_bilm(stored), stateful=job.stateful, precision=job.precision)
             progress.work = embedder.work
             _embed(job, embedder, unfinished, progress, report, tell)
             if not progress.counts.words:
@@ -133,6 +136,7 @@ def _described(job: EmbeddingJob, checksum: str) -> dict[str, Any]:
         "reading": job.sentences.model_dump(exclude={"names"}),
         "selection": asdict(job.selection),
         "stateful": job.stateful,
+        "precision": job.precision,
     }
 
 

@@ -1,5 +1,7 @@
 """What NumPy computes, beside Keras and beside float64."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 
@@ -117,20 +119,24 @@ def test_a_step_is_that_of_float64(random):
 
     want = np.clip(sigmoid(f) * memory + sigmoid(i) * np.tanh(j), -1.5, 1.5)
     output = np.empty_like(memory)
-    lstm_step(gates, np.arange(rows), more, memory, output, np.float32(1.5))
+    lstm_step(gates, np.arange(rows), more, np.arange(rows), memory, output, np.float32(1.5))
     np.testing.assert_allclose(memory, want, atol=1e-6)
     np.testing.assert_allclose(output / 2, sigmoid(o) * np.tanh(want), atol=1e-6)
 
 
 def test_narrow_weights_are_the_nearest(random):
     weights = random.normal(size=(9, 5)).astype(np.float32)
-    np.testing.assert_array_equal(Matrix(weights, "float32").wide(), weights)
+    np.testing.assert_array_equal(Matrix(weights, "float32").by_input(), weights)
     # 8 bits of mantissa; half of one of 127 steps.
-    half = Matrix(weights, "bfloat16").wide()
+    half = Matrix(weights, "bfloat16").by_input()
     assert (np.abs(half - weights) <= np.abs(weights) * 2**-8).all() and (half != weights).any()
-    quarter = Matrix(weights, "int8").wide()
+    quarter = Matrix(weights, "int8").by_input()
     assert (np.abs(quarter - weights) <= np.abs(weights).max(axis=0) / 253).all()
-    assert Matrix(np.zeros((2, 3), np.float32), "int8").wide().max() == 0
+    assert Matrix(np.zeros((2, 3), np.float32), "int8").by_input().max() == 0
+    for precision in ("float32", "int8"):
+        matrix = Matrix(weights, precision)
+        rows, scale = matrix.by_output()
+        np.testing.assert_array_equal((rows * scale[:, None]).T, matrix.by_input())
 
 
 @pytest.mark.parametrize(("precision", "most"), [("bfloat16", 0.02), ("int8", 0.03)])
@@ -167,4 +173,8 @@ def test_an_error_on_a_core_is_raised_and_products_have_all_cores_again():
     before = threads()
     with pytest.raises(ZeroDivisionError):
         on_cores(lambda k: 1 // k, [1, 0, 1])
+    assert threads() == before
+    # From whatever thread they are asked for.
+    with ThreadPoolExecutor(1) as other:
+        assert set(other.submit(on_cores, lambda k: max(threads()), [0, 1]).result()) == {1}
     assert threads() == before
