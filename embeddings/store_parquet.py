@@ -7,7 +7,7 @@ layer_0 ...  for each layer a list of vectors, one a word, each a list of `dim` 
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -30,9 +30,14 @@ def write_parquet(path: Path, store: Store) -> None:
     Raises:
         OutputError: the file cannot be written.
     """
-    with atomic_file(path) as temporary, parquet.ParquetWriter(temporary, schema_of(store), **WRITING) as writer:
+    pooled = bool(store.about.get("pooled"))
+    names = store.about.get("names") or [f"layer_{k}" for k in range(store.layers)]
+    schema = schema_of(names, pooled, store.dim, store.vectors.dtype).with_metadata(_metadata(store.about))
+    with atomic_file(path) as temporary, parquet.ParquetWriter(temporary, schema, **WRITING) as writer:
         for first, last in groups_of(store):
-            writer.write_table(table_of(store, first, last))
+            begins = store.places[first : last + 1, 0]
+            vectors = store.vectors[begins[0] : begins[-1]]
+            writer.write_table(table_of(schema, first, store.sentences(first, last), begins - begins[0], vectors))
 
 
 # Numbers without pattern grow by compression.
@@ -50,32 +55,104 @@ def groups_of(store: Store) -> Iterator[tuple[int, int]]:
     return pairwise(cuts)
 
 
-def schema_of(store: Store) -> pyarrow.Schema:
-    vector = pyarrow.list_(pyarrow.from_numpy_dtype(store.vectors.dtype), store.dim)
-    kind = vector if store.about.get("pooled") else pyarrow.list_(vector)
-    names = store.about.get("names") or [f"layer_{k}" for k in range(store.layers)]
+def schema_of(names: Sequence[str], pooled: bool, dim: int, dtype: Any) -> pyarrow.Schema:
+    """The columns of a file.
+
+    Args:
+        names: of the layers.
+        pooled: whether a sentence has one vector.
+        dim, dtype: of a vector.
+    """
+    vector = pyarrow.list_(pyarrow.from_numpy_dtype(np.dtype(dtype)), dim)
+    kind = vector if pooled else pyarrow.list_(vector)
     fields = [("sentence", pyarrow.int64()), ("words", pyarrow.list_(pyarrow.string()))]
-    about = json.dumps(store.about, ensure_ascii=False).encode()
-    return pyarrow.schema([*fields, *((name, kind) for name in names)], {KEY: about})
+    return pyarrow.schema([*fields, *((name, kind) for name in names)])
 
 
-def table_of(store: Store, first: int, last: int) -> pyarrow.Table:
-    """Some sentences of a store, from number `first` on, as rows."""
-    schema = schema_of(store)
-    begins = store.places[first : last + 1, 0]
-    vectors = store.vectors[begins[0] : begins[-1]]
+def _metadata(about: dict[str, Any]) -> dict[bytes, bytes]:
+    return {KEY: json.dumps(about, ensure_ascii=False).encode()}
+
+
+def table_of(
+    schema: pyarrow.Schema, first: int, sentences: Iterable[Sequence[str]], begins: np.ndarray, vectors: np.ndarray
+) -> pyarrow.Table:
+    """Sentences as rows.
+
+    Args:
+        schema: of the table.
+        first: number of the first sentence.
+        sentences: the words of each.
+        begins: int `[sentences + 1]`: where each begins in `vectors`.
+        vectors: `[rows, layers, dim]`.
+    """
     columns = [
-        pyarrow.array(range(first, last), pyarrow.int64()),
-        pyarrow.array(store.sentences(first, last), schema.field("words").type),
+        pyarrow.array(range(first, first + len(begins) - 1), pyarrow.int64()),
+        pyarrow.array(sentences, schema.field("words").type),
     ]
-    offsets = pyarrow.array(begins - begins[0], pyarrow.int32())
+    offsets = pyarrow.array(begins, pyarrow.int32())
     for k, field in enumerate(list(schema)[2:]):
         numbers = pyarrow.array(np.ascontiguousarray(vectors[:, k]).reshape(-1))
-        column = pyarrow.FixedSizeListArray.from_arrays(numbers, store.dim)
-        if not store.about.get("pooled"):
+        column = pyarrow.FixedSizeListArray.from_arrays(numbers, vectors.shape[2])
+        if not pyarrow.types.is_fixed_size_list(field.type):
             column = pyarrow.ListArray.from_arrays(offsets, column, type=field.type)
         columns.append(column)
     return pyarrow.table(columns, schema)
+
+
+class ParquetShard:
+    """Writes a file sentence by sentence, with a row group in memory.
+
+    Args:
+        path: the file.
+        schema: of `schema_of`.
+        first: number of the first sentence.
+    """
+
+    def __init__(self, path: Path, schema: pyarrow.Schema, first: int = 0):
+        self._schema, self._first = schema, first
+        self._writer = parquet.ParquetWriter(path, schema, **WRITING)
+        self._clear()
+
+    def _clear(self) -> None:
+        self._vectors: list[np.ndarray] = []
+        self._words: list[list[str]] = []
+        self._bytes = 0
+
+    def add(self, vectors: np.ndarray, words: Sequence[str]) -> None:
+        """Write a sentence: its vectors `[layers, rows, dim]` and its words."""
+        self._vectors.append(vectors)
+        self._words.append(list(words))
+        self._bytes += vectors.nbytes
+        if self._bytes >= ROW_GROUP:
+            self._write()
+
+    def _write(self) -> None:
+        if self._words:
+            begins = np.cumsum([0, *(vectors.shape[1] for vectors in self._vectors)])
+            vectors = np.concatenate(self._vectors, axis=1).transpose(1, 0, 2)
+            self._writer.write_table(table_of(self._schema, self._first, self._words, begins, vectors))
+            self._first += len(self._words)
+        self._clear()
+
+    def finish(self, about: dict[str, Any]) -> None:
+        """Write what is left, and what the file tells of itself."""
+        self._write()
+        self._writer.add_key_value_metadata(_metadata(about))
+
+    def __enter__(self) -> "ParquetShard":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._writer.close()
+
+
+def about_parquet(path: Path) -> dict[str, Any]:
+    """What a file tells of itself.
+
+    Raises:
+        OSError, ValueError, KeyError: it is none that Telmo wrote.
+    """
+    return json.loads((parquet.read_metadata(path).metadata or {})[KEY])
 
 
 class ParquetVectors(Vectors):

@@ -38,19 +38,12 @@ def read_manifest(output: Path) -> dict[str, Any]:
     return {}
 
 
-class Unfinished:
-    """The work on an output, in a folder beside it.
-
-    Committed together are the vectors, the place in the corpus and what the embedder has learned, so that the next
-    process goes on as if there had been no end, to the last bit.
+class WorkFolder:
+    """The folder of the work on an output, beside it, in which one process works at a time on one job.
 
     Args:
         output: the store.
         job: what is to be done. Work of before is gone on with if it was for the same.
-
-    Attributes:
-        complete: whether nothing is left to do but `publish`.
-        progress: what the last commit said, or an empty one.
 
     Raises:
         OutputError: the folder holds the work on another job or something else, or another process works in it.
@@ -62,22 +55,8 @@ class Unfinished:
             self.folder.mkdir(parents=True, exist_ok=True)
             self._lock = _locked(self.folder)
             self._check(job)
-            self.complete = (self.folder / ABOUT).exists()
-            self.progress: dict[str, Any] = {}
-            if not self.complete:
-                self._store = StoreWriter(self.folder)
-                self.progress = self._store.progress
-                self._clear()
-                self._words: GrowingLines | None = None
-
-    def __enter__(self) -> "Unfinished":
-        return self
 
     def __exit__(self, *_: object) -> None:
-        if not self.complete:
-            self._store.close()
-            if not self.progress:
-                self.remove()
         self._lock.close()
 
     def _check(self, job: dict[str, Any]) -> None:
@@ -94,6 +73,64 @@ class Unfinished:
                     f"{self.folder}: was begun with {key} {json.dumps(begun.get(key))}, now it is {json.dumps(value)}; "
                     "expected the same, to go on with it, or the folder to be removed, to begin anew"
                 )
+
+    def remove(self) -> None:
+        """Leave nothing of the work."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _write_manifest(self, manifest: dict[str, Any]) -> None:
+        with atomic_file(manifest_of(self.output)) as temporary:
+            temporary.write_text(json.dumps(manifest, ensure_ascii=False, indent=2) + "\n", "utf-8")
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """Says of a full disk and the like what is left of the work."""
+        try:
+            yield
+        except ValueError as error:
+            raise OutputError(f"{self.folder}: cannot be gone on with ({error}); remove it to begin anew") from None
+        except OSError as error:
+            kept = f"{self.folder} keeps what is done, and the same command goes on with it"
+            raise OutputError(f"{self.output}: cannot be written ({error.strerror or error}); {kept}") from None
+
+
+class Unfinished(WorkFolder):
+    """The work on an output by one process.
+
+    Committed together are the vectors, the place in the corpus and what the embedder has learned, so that the next
+    process goes on as if there had been no end, to the last bit.
+
+    Args:
+        output, job: as for `WorkFolder`.
+
+    Attributes:
+        complete: whether nothing is left to do but `publish`.
+        progress: what the last commit said, or an empty one.
+
+    Raises:
+        OutputError: as for `WorkFolder`.
+    """
+
+    def __init__(self, output: Path, job: dict[str, Any]):
+        super().__init__(output, job)
+        with self._writing():
+            self.complete = (self.folder / ABOUT).exists()
+            self.progress: dict[str, Any] = {}
+            if not self.complete:
+                self._store = StoreWriter(self.folder)
+                self.progress = self._store.progress
+                self._clear()
+                self._words: GrowingLines | None = None
+
+    def __enter__(self) -> "Unfinished":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if not self.complete:
+            self._store.close()
+            if not self.progress:
+                self.remove()
+        super().__exit__()
 
     def _clear(self) -> None:
         """Remove what an embedder had forgotten when its process ended, and what it learned after the last commit."""
@@ -195,28 +232,12 @@ class Unfinished:
                         _link(self.folder / name, temporary / name)
             else:
                 write_vectors(self.output, Store(self.folder), form)
-            with atomic_file(manifest_of(self.output)) as temporary:
-                temporary.write_text(json.dumps(manifest, ensure_ascii=False, indent=2) + "\n", "utf-8")
+            self._write_manifest(manifest)
             shutil.rmtree(self.folder)
-
-    def remove(self) -> None:
-        """Leave nothing of the work."""
-        shutil.rmtree(self.folder, ignore_errors=True)
 
     def about(self) -> dict[str, Any]:
         """What the finished store tells of itself."""
         return Store(self.folder).about
-
-    @contextmanager
-    def _writing(self) -> Iterator[None]:
-        """Says of a full disk and the like what is left of the work."""
-        try:
-            yield
-        except ValueError as error:
-            raise OutputError(f"{self.folder}: cannot be gone on with ({error}); remove it to begin anew") from None
-        except OSError as error:
-            kept = f"{self.folder} keeps what is done, and the same command goes on with it"
-            raise OutputError(f"{self.output}: cannot be written ({error.strerror or error}); {kept}") from None
 
 
 def _link(old: Path, new: Path) -> None:
