@@ -56,6 +56,14 @@ class Counts:
     cut: int = 0
     unreadable: int = 0
 
+    def add(self, sentence: Sentence) -> None:
+        """Count a sentence."""
+        self.sentences += 1
+        self.words += len(sentence.words)
+        self.empty += not sentence.words
+        self.cut += sentence.cut
+        self.unreadable += sentence.unreadable
+
 
 @dataclass
 class Progress:
@@ -64,14 +72,18 @@ class Progress:
     Args:
         counts: of the whole store so far, work of before included.
         place: in the corpus.
-        work: of this process.
+        work: of this process, or of all workers.
         done: whether the store was complete before.
+        workers: that did the work.
+        shards: of the corpus, those that are embedded and all, if there are any.
     """
 
     counts: Counts = field(default_factory=Counts)
     place: Place = BEGIN
     work: Work = field(default_factory=Work)
     done: bool = False
+    workers: int = 1
+    shards: tuple[int, int] = (0, 0)
 
 
 def embed_stage(
@@ -103,10 +115,10 @@ def embed_stage(
     form = form or store_format(output)
     stored = find_source(job.source)
     names = job.selection.names(stored.options.layers + 1)
-    described = _described(job, stored.checksum())
-    manifest = read_manifest(output)
-    if manifest and {key: manifest.get(key) for key in described} == described and manifest.get("form") == form:
-        return Progress(Counts(**manifest["counts"]), done=True)
+    described = described_job(job, stored.checksum())
+    before = complete_before(output, described | {"form": form})
+    if before:
+        return before
     check_replaceable(output, form)
     with Unfinished(output, described) as unfinished:
         progress = Progress(Counts(**unfinished.progress.get("counts", {})))
@@ -116,7 +128,7 @@ def embed_stage(
             _embed(job, embedder, unfinished, progress, report, tell)
             if not progress.counts.words:
                 unfinished.remove()
-                raise InputError(f"{', '.join(job.sentences.names)}: no words in it; expected at least one sentence")
+                raise no_words(job)
             pooled = job.selection.pool != "none"
             unfinished.finish({"names": names, "pooled": pooled, "counts": asdict(progress.counts)})
         else:
@@ -125,8 +137,13 @@ def embed_stage(
     return progress
 
 
-def _described(job: EmbeddingJob, checksum: str) -> dict[str, Any]:
-    """All that decides about the vectors."""
+def described_job(job: EmbeddingJob, checksum: str) -> dict[str, Any]:
+    """All that decides about the vectors.
+
+    Args:
+        job: what to do.
+        checksum: of the biLM.
+    """
     files = job.sentences.files
     return {
         "telmo": version("telmo"),
@@ -138,6 +155,18 @@ def _described(job: EmbeddingJob, checksum: str) -> dict[str, Any]:
         "stateful": job.stateful,
         "precision": job.precision,
     }
+
+
+def complete_before(output: Path, described: dict[str, Any]) -> Progress | None:
+    """What is known of an output, if it is complete and its manifest says all that `described` does."""
+    manifest = read_manifest(output)
+    if manifest and {key: manifest.get(key) for key in described} == described:
+        return Progress(Counts(**manifest["counts"]), done=True)
+    return None
+
+
+def no_words(job: EmbeddingJob) -> InputError:
+    return InputError(f"{', '.join(job.sentences.names)}: no words in it; expected at least one sentence")
 
 
 def _embed(
@@ -152,23 +181,27 @@ def _embed(
     began = time.perf_counter()
     unfinished.teach(embedder)
     place = Place(*unfinished.progress.get("place", ()))
-    read = ahead(_in_blocks(job.sentences.read(place, tell)), most=4)
     counts, work = progress.counts, progress.work
-    for sentences, vectors, learned in ahead(_computed(job, embedder, chain.from_iterable(read)), most=1):
+    for sentences, vectors, learned in embedded(job.selection, embedder, job.sentences.read(place, tell)):
         with work.timed("writing"):
             vectors.reverse()
             for sentence in sentences:
                 # Each is let go as it is written.
                 unfinished.add(vectors.pop(), sentence.words)
-                counts.sentences += 1
-                counts.words += len(sentence.words)
-                counts.empty += not sentence.words
-                counts.cut += sentence.cut
-                counts.unreadable += sentence.unreadable
+                counts.add(sentence)
             progress.place = sentences[-1].after
             unfinished.commit(learned, {"place": progress.place, "counts": asdict(counts)})
         work.elapsed = time.perf_counter() - began
         report(progress)
+
+
+def embedded(
+    selection: Selection, embedder: Embedder, sentences: Iterator[Sentence]
+) -> Iterator[tuple[list[Sentence], list[np.ndarray], Learned]]:
+    """Sentences that were computed together, what is kept of them, and what the embedder learned by them. Reading and
+    computing go on in threads of their own."""
+    read = ahead(_in_blocks(sentences), most=4)
+    return ahead(_computed(selection, embedder, chain.from_iterable(read)), most=1)
 
 
 def _in_blocks(sentences: Iterator[Sentence]) -> Iterator[list[Sentence]]:
@@ -188,9 +221,8 @@ def _in_blocks(sentences: Iterator[Sentence]) -> Iterator[list[Sentence]]:
 
 
 def _computed(
-    job: EmbeddingJob, embedder: Embedder, sentences: Iterator[Sentence]
+    selection: Selection, embedder: Embedder, sentences: Iterator[Sentence]
 ) -> Iterator[tuple[list[Sentence], list[np.ndarray], Learned]]:
-    """Sentences that were computed together, what is kept of them, and what the embedder learned by them."""
     read: deque[Sentence] = deque()
 
     def words() -> Iterator[list[str]]:
@@ -198,5 +230,5 @@ def _computed(
             read.append(sentence)
             yield sentence.words
 
-    for vectors in embedder.windows(words(), job.selection.function()):
+    for vectors in embedder.windows(words(), selection.function()):
         yield [read.popleft() for _ in vectors], vectors, embedder.news()

@@ -101,13 +101,9 @@ class Sentences(BaseModel):
         """
         for number in range(place.file, 1 if self.files is None else len(self.files)):
             begin = place if number == place.file else Place(number)
-            for unit, (text, unreadable) in enumerate(self._units(number, begin.unit, tell), start=begin.unit):
-                found = self._sentences(text)
-                for part in range(begin.part if unit == begin.unit else 0, len(found)):
-                    last = part + 1 == len(found)
-                    after = Place(number, unit + 1) if last else Place(number, unit, part + 1)
-                    kept = found[part][: self.cut]
-                    yield Sentence(kept, after, len(kept) < len(found[part]), unreadable)
+            for unit, (text, unreadable) in enumerate(self.units(number, begin.unit, tell), start=begin.unit):
+                part = begin.part if unit == begin.unit else 0
+                yield from self.sentences_of(text, Place(number, unit, part), unreadable)
 
     def sizes(self) -> list[int] | None:
         """How many units each file has, which costs one reading; None for standard input."""
@@ -115,13 +111,38 @@ class Sentences(BaseModel):
             return None
         return [_units_in(file) for file in self.files]
 
-    def _sentences(self, unit: str | list[str]) -> list[list[str]]:
-        if isinstance(unit, list):
-            return [unit]
-        return sentences(unit, self.tokenizer) if self.split else [words(unit, self.tokenizer)]
+    def sentences_of(self, unit: str | list[str], place: Place, unreadable: bool = False) -> Iterator[Sentence]:
+        """The sentences of a unit.
 
-    def _units(self, number: int, first: int, tell: Callable[[str], None]) -> Iterator[tuple[str | list[str], bool]]:
-        """The lines, rows or sentences of a file from number `first` on, and whether they could not be read."""
+        Args:
+            unit: a text, or words.
+            place: of the first sentence that is wanted.
+            unreadable: whether it could not be read.
+        """
+        found = [unit] if isinstance(unit, list) else self._split(unit)
+        for part in range(place.part, len(found)):
+            after = (
+                Place(place.file, place.unit, part + 1) if part + 1 < len(found) else Place(place.file, place.unit + 1)
+            )
+            kept = found[part][: self.cut]
+            yield Sentence(kept, after, len(kept) < len(found[part]), unreadable)
+
+    def _split(self, text: str) -> list[list[str]]:
+        return sentences(text, self.tokenizer) if self.split else [words(text, self.tokenizer)]
+
+    def units(
+        self, number: int, first: int = 0, tell: Callable[[str], None] = lambda line: None
+    ) -> Iterator[tuple[str | list[str], bool]]:
+        """The lines, rows or sentences of a file, not split into words, and whether they could not be read.
+
+        Args:
+            number: of the file.
+            first: number of the first unit.
+            tell: is told of each line that cannot be read and is passed over.
+
+        Raises:
+            InputError: the file cannot be read; the message names the line.
+        """
         told: list[str] = []
         units = self._read(number, first, told.append if self.unreadable == "skip" else None)
         for unit, text in units:
