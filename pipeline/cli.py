@@ -121,6 +121,23 @@ def embed(
     precision: Annotated[
         str, typer.Option(help="Of the LSTM's weights: float32; bfloat16 or int8 save time where a sentence is alone.")
     ] = "float32",
+    engine: Annotated[
+        str, typer.Option(help="local; or ray for the workers of a cluster, which write a folder of Parquet files.")
+    ] = "local",
+    address: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS",
+            help="Of the Ray cluster: auto, HOST:6379 or ray://HOST:10001; by default one of this machine is made.",
+        ),
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(help="Processes on the cluster; by default as many as it has processors for.", min=1)
+    ] = None,
+    worker_cpus: Annotated[int | None, typer.Option(help="Processors of each; by default 1.", min=1)] = None,
+    shard_words: Annotated[
+        int | None, typer.Option(help="Words of each of the Parquet files, about; by default 100,000.", min=1)
+    ] = None,
     profile: Annotated[bool, typer.Option("--profile", help="Say where the time went.")] = False,
 ) -> None:
     """Write the vectors of a corpus to a store. A command that was interrupted goes on when it is given again."""
@@ -140,11 +157,24 @@ def embed(
         (unreadable, ("stop", "skip"), "--unreadable"),
         (precision, get_args(Precision), "--precision"),
         (format, (None, *get_args(StoreFormat)), "--format"),
+        (engine, ("local", "ray"), "--engine"),
     ):
         if value not in known:
             expected = ", ".join(filter(None, known))
             raise typer.BadParameter(f"'{value}'; expected one of {expected}", param_hint=hint)
     output, form = Path(last), format or store_format(Path(last))
+    distributed = engine == "ray"
+    for wrong, message, hint in (
+        (distributed and stateful, "reads the corpus as one stream; expected --engine local", "--stateful"),
+        (distributed and "-" in names, "standard input cannot be parted; expected files", "INPUT... OUTPUT"),
+        (distributed and form != "parquet", f"--engine ray writes parquet, not {form}", "--format"),
+        (not distributed and address, "needs --engine ray", "--address"),
+        (not distributed and workers, "needs --engine ray", "--workers"),
+        (not distributed and worker_cpus, "needs --engine ray", "--worker-cpus"),
+        (not distributed and shard_words, "needs --engine ray", "--shard-words"),
+    ):
+        if wrong:
+            raise typer.BadParameter(message, param_hint=hint)
     sentences = Sentences(
         names=tuple(names),
         column=column,
@@ -154,7 +184,14 @@ def embed(
         unreadable=unreadable,  # type: ignore[arg-type]
         cut=cut,
     )
-    check_replaceable(output, form)  # type: ignore[arg-type]
+    if distributed:
+        from pipeline.ray_cluster import LOCAL, Cluster, ray
+        from pipeline.shards import check_shards
+
+        ray()
+        check_shards(output)
+    else:
+        check_replaceable(output, form)  # type: ignore[arg-type]
     for file in sentences.files or []:
         if output.exists() and output.samefile(file):
             raise OutputError(f"{output}: is the input; expected another place to write")
@@ -167,8 +204,16 @@ def embed(
     from pipeline.progress import embedding_bar, print_notice
 
     job = EmbeddingJob(source, sentences, selection, stateful, precision)  # type: ignore[arg-type]
-    with embedding_bar(sentences) as report:
-        done = embed_stage(job, output, form, report, print_notice)  # type: ignore[arg-type]
+    if distributed:
+        from pipeline.embed_ray import SHARD_WORDS, embed_ray_stage
+        from pipeline.progress import shards_bar
+
+        cluster = Cluster(address or LOCAL, workers, worker_cpus or 1)
+        with shards_bar() as report:
+            done = embed_ray_stage(job, output, cluster, shard_words or SHARD_WORDS, report, print_notice)
+    else:
+        with embedding_bar(sentences) as report:
+            done = embed_stage(job, output, form, report, print_notice)  # type: ignore[arg-type]
     print("\n".join(lines_of(output, done, found.options if profile else None)))
 
 
@@ -555,15 +600,10 @@ def _check_tokenizer(tokenizer: str | None) -> None:
 def _load_keras() -> None:
     """Import Keras and its backend without the greetings that TensorFlow writes to standard error before it can be
     told not to."""
-    sys.stderr.flush()
-    kept = os.dup(2)
-    with open(os.devnull, "w") as silence:
-        os.dup2(silence.fileno(), 2)
-    try:
+    from pipeline.quiet import quiet_stderr
+
+    with quiet_stderr():
         import keras  # noqa: F401
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
     _silence_tensorflow()
 
 

@@ -30,19 +30,22 @@ def lines_of(output: Path, done: Progress, options: BiLMOptions | None = None) -
         return
     seconds = work.elapsed
     hits, padding = 1 - work.encoded / work.places, 1 - work.places / work.computed
+    by = f" by {done.workers} workers" if done.workers > 1 else ""
     before = f", after {counts.words - work.words:,} of before" if counts.words > work.words else ""
     yield (
-        f"{work.words:,} words in {seconds:,.1f} s{before}: {work.words / seconds:,.0f} words/s; {work.encoded:,} "
+        f"{work.words:,} words in {seconds:,.1f} s{by}{before}: {work.words / seconds:,.0f} words/s; {work.encoded:,} "
         f"distinct, {hits:.1%} of words found in the cache, {padding:.1%} padding"
     )
     if options:
-        yield from _profile(work, options)
+        yield from _profile(work, options, done.workers)
 
 
-def _profile(work: Work, options: BiLMOptions) -> Iterator[str]:
+def _profile(work: Work, options: BiLMOptions, workers: int) -> Iterator[str]:
     yield "seconds  share of the time; reading, computing and writing go on at once"
     for name, seconds in work.seconds.items():
-        yield f"{seconds:7.1f}  {seconds / work.elapsed:6.1%}  {name}"
+        yield f"{seconds:7.1f}  {seconds / work.elapsed / workers:6.1%}  {name}"
+    if workers > 1:
+        return  # On what machines, nobody knows.
     needed = operations(options, work.places, work.inputs, work.encoded, work.characters)
     peak = matmul_peak(by_numpy=not has_accelerator())
     yield (

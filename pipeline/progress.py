@@ -87,11 +87,30 @@ def embedding_bar(sentences: "Sentences") -> Iterator[Callable[["Embedding"], No
         Thread(target=count, name="count", daemon=True).start()
 
         def report(now: "Embedding") -> None:
-            rate = now.work.words / (time.perf_counter() - began)
-            description = f"{now.counts.words:,} words  {rate:,.0f} words/s"
-            progress.update(task, completed=sum(sizes[: now.place.file]) + now.place.unit, description=description)
+            done = sum(sizes[: now.place.file]) + now.place.unit
+            progress.update(task, completed=done, description=_words_and_rate(now, began))
 
         yield report
+
+
+@contextmanager
+def shards_bar() -> Iterator[Callable[["Embedding"], None]]:
+    """A bar of shards with the words a second of this run and the time left."""
+    columns = (TextColumn("embedding"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"))
+    with _bar(*columns, TimeRemainingColumn()) as progress:
+        task = progress.add_task("", total=None)
+        began = time.perf_counter()
+
+        def report(now: "Embedding") -> None:
+            done, total = now.shards
+            progress.update(task, completed=done, total=total, description=_words_and_rate(now, began))
+
+        yield report
+
+
+def _words_and_rate(now: "Embedding", began: float) -> str:
+    rate = now.work.words / (time.perf_counter() - began)
+    return f"{now.counts.words:,} words  {rate:,.0f} words/s"
 
 
 @contextmanager

@@ -1,10 +1,13 @@
 """A corpus as shards, which can be embedded one without the other."""
 
 import codecs
+import re
 from collections.abc import Callable, Iterator
 from itertools import islice
+from pathlib import Path
 from typing import NamedTuple
 
+from embeddings.atomic import check_folder
 from embeddings.errors import InputError
 from pipeline.compressed import raw_lines
 from pipeline.parquet import parquet_texts
@@ -106,6 +109,26 @@ def _parquet_sizes(sentences: Sentences, file: int) -> Iterator[int]:
         size = sum(column.total_uncompressed_size for column in columns if column.path_in_schema == sentences.column)
         for _ in range(group.num_rows):
             yield size // group.num_rows
+
+
+def name_of_shard(number: int) -> str:
+    """The file of a shard in a store."""
+    return f"part-{number:05d}.parquet"
+
+
+def is_shard(name: str) -> bool:
+    """Whether `name_of_shard` gives such a name."""
+    return bool(re.fullmatch(r"part-\d{5,}\.parquet", name))
+
+
+def check_shards(output: Path) -> None:
+    """That an output has a place, and that what stands there is an earlier store in shards.
+
+    Raises:
+        OutputError: it has none, or something else stands there.
+    """
+    found = [item.name for item in output.iterdir() if is_shard(item.name)] if output.is_dir() else []
+    check_folder(output, [name_of_shard(0), *found])
 
 
 class ShardReader:

@@ -6,16 +6,18 @@ import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from embeddings.atomic import atomic_file, atomic_folder
-from embeddings.embedder import Embedder, Learned
 from embeddings.errors import OutputError
 from embeddings.growing import GrowingArray, GrowingLines
 from embeddings.store import ABOUT, STORE_FILES, Store, StoreWriter
 from embeddings.stores import StoreFormat, write_vectors
+
+if TYPE_CHECKING:
+    from embeddings.embedder import Embedder, Learned
 
 JOB = "job.json"
 
@@ -141,7 +143,7 @@ class Unfinished(WorkFolder):
 
     # === What the embedder has learned ===
 
-    def teach(self, embedder: Embedder) -> None:
+    def teach(self, embedder: "Embedder") -> None:
         """Let an embedder know what the one before it had learned, and keep from now on what it learns."""
         width = embedder.bilm.options.projection
         with self._writing():
@@ -157,7 +159,7 @@ class Unfinished(WorkFolder):
         self._words = GrowingLines(self.folder / f"words-{generation}.jsonl", known[1])
         self._vectors = GrowingArray(self.folder / f"words-{generation}.npy", (width,), np.float32, known[0])
 
-    def _state(self, embedder: Embedder) -> list | None:
+    def _state(self, embedder: "Embedder") -> list | None:
         """The state of the recurrent layers, as `Embedder.learn` takes it."""
         name = self.progress.get("state")
         if not name:
@@ -170,7 +172,7 @@ class Unfinished(WorkFolder):
             for _ in range(options.directions)
         ]
 
-    def _remember(self, learned: Learned) -> dict[str, Any]:
+    def _remember(self, learned: "Learned") -> dict[str, Any]:
         """Write what was learned; what was forgotten stays until the next commit is there."""
         assert self._words is not None
         if learned.first == 0 and self._vectors.rows:
@@ -197,7 +199,7 @@ class Unfinished(WorkFolder):
         with self._writing():
             self._store.add(vectors, words)
 
-    def commit(self, learned: Learned, progress: dict[str, Any]) -> None:
+    def commit(self, learned: "Learned", progress: dict[str, Any]) -> None:
         """Make all that was written outlive the process.
 
         Args:
