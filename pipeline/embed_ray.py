@@ -66,6 +66,7 @@ def embed_ray_stage(
             checksum=checksum,
             sentences=job.sentences.model_copy(update={"names": tuple(map(str, job.sentences.files or []))}),
             selection=job.selection,
+            precision=job.precision,
             shards=str(unfinished.folder / SHARDS),
             folder=os.getcwd(),
             telmo=version("telmo"),

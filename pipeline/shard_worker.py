@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from embeddings.atomic import atomic_file
 from embeddings.errors import InputError, SourceError, TelmoError
+from embeddings.options import Precision
 from embeddings.selection import Selection
 from embeddings.source import find_source, load_bilm
 from embeddings.store_parquet import ParquetShard, schema_of
@@ -31,6 +32,7 @@ class ShardJob:
         checksum: of the biLM.
         sentences: the corpus, by names of files.
         selection: what is kept of the layers.
+        precision: of the weights that are read for every word.
         shards: folder to write to.
         folder: in which the command was given, from where all paths go.
         telmo: the version.
@@ -42,6 +44,7 @@ class ShardJob:
     checksum: str
     sentences: Sentences
     selection: Selection
+    precision: Precision
     shards: str
     folder: str
     telmo: str
@@ -157,7 +160,7 @@ class ShardEmbedder(ShardWorker):
         stored = find_source(self.job.source)
         if stored.checksum() != self.job.checksum:
             raise SourceError(f"{self.job.source}: is another biLM on {os.uname().nodename}; expected the same")
-        return Embedder(load_bilm(stored))
+        return Embedder(load_bilm(stored), precision=self.job.precision)
 
 
 def plus(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
