@@ -98,6 +98,7 @@ class NumPyLayer:
         streams: Streams,
         at_once: int,
         begin: list[np.ndarray],
+        begin_of: np.ndarray,
         state: list[np.ndarray],
         found: np.ndarray,
     ) -> int:
@@ -108,7 +109,8 @@ class NumPyLayer:
             place: int `[words]`, the input of each word of the streams, in their order.
             streams: the sentences.
             at_once: words for which the inputs' share of the gates is computed at once, each distinct one once.
-            begin: hidden state `[1, projection]` and memory `[1, cells]` before a sentence.
+            begin: hidden states `[begins, projection]` and memories `[begins, cells]` before sentences.
+            begin_of: int `[all sentences]`, which of them comes before a sentence.
             state: likewise of each stream, `[streams, ...]`; changed in place.
             found: `[words, projection]`, the result.
 
@@ -118,8 +120,10 @@ class NumPyLayer:
         alone, room, computed = streams.rows == 1, _Room(), 0
         weights: list[np.ndarray] = []
         if not alone:
-            recurrent = self._recurrent.by_input()
-            weights = [recurrent, self._projection.by_input(), begin[0][0] @ recurrent]
+            weights = [self._recurrent.by_input(), self._projection.by_input()]
+            # What the states before sentences give to the gates stands before what those of the streams give.
+            gates = room.array("gates", len(begin[0]) + streams.rows, 4 * self.cells)
+            np.matmul(begin[0], weights[0], out=gates[: len(begin[0])])
         for first, last in streams.pieces(at_once):
             begins = streams.begins[first : last + 1]
             piece = slice(begins[0], begins[-1])
@@ -127,31 +131,30 @@ class NumPyLayer:
             computed += len(distinct)
             share = np.matmul(inputs[distinct], self._kernel, out=room.array("share", len(distinct), 4 * self.cells))
             share += self._bias
-            part = where, streams.fresh[piece], begin, state, found[piece]
+            new = streams.new[piece]
+            part = where, np.where(new < 0, -1, begin_of[new]), begin, state, found[piece]
             if alone:
                 self._read_alone(share, *part)
             else:
-                self._read_rows(share, begins - begins[0], weights, room, *part)
+                self._read_rows(share, begins - begins[0], weights, gates, room, *part)
         return computed
 
-    def _read_rows(self, share, begins, weights, room, place, fresh, begin, state, found) -> None:
-        recurrent, projection, at_begin = weights
-        all_rows = np.arange(len(state[0]))
+    def _read_rows(self, share, begins, weights, gates, room, place, new, begin, state, found) -> None:
+        recurrent, projection = weights
         for first, last in pairwise(begins.tolist()):
             hidden, memory = (rows[: last - first] for rows in state)
-            row_of = all_rows[: last - first]
-            gates = room.array("gates", last - first + 1, 4 * self.cells)
-            new = fresh[first:last]
-            if new.any():
-                # All sentences begin with the same state.
-                memory[new] = begin[1]
-                old = np.flatnonzero(~new)
-                np.matmul(hidden[old], recurrent, out=gates[: len(old)])
-                gates[len(old)] = at_begin
-                row_of = np.full(last - first, len(old))
-                row_of[old] = range(len(old))
+            row_of = new[first:last]
+            old = np.flatnonzero(row_of < 0)
+            known = len(begin[0])
+            if len(old) == last - first:
+                np.matmul(hidden, recurrent, out=gates[known : known + len(old)])
+                row_of = np.arange(known, known + len(old))
             else:
-                np.matmul(hidden, recurrent, out=gates[:-1])
+                np.matmul(hidden[old], recurrent, out=gates[known : known + len(old)])
+                fresh = np.flatnonzero(row_of >= 0)
+                memory[fresh] = begin[1][row_of[fresh]]
+                row_of = row_of.copy()
+                row_of[old] = range(known, known + len(old))
             output = room.array("output", *memory.shape)
             lstm_step(share, place[first:last], gates, row_of, memory, output, self._clips[0])
             if projection.size:
@@ -161,11 +164,11 @@ class NumPyLayer:
                 np.multiply(output, np.float32(0.5), out=hidden)
             found[first:last] = hidden
 
-    def _read_alone(self, share, place, fresh, begin, state, found) -> None:
+    def _read_alone(self, share, place, new, begin, state, found) -> None:
         recurrent, projection = self._recurrent.by_output(), self._projection.by_output()
         hidden, memory = (rows[0] for rows in state)
-        for first, last in pairwise(sorted({0, *np.flatnonzero(fresh).tolist(), len(place)})):
-            if fresh[first]:
-                hidden[:], memory[:] = begin[0][0], begin[1][0]
+        for first, last in pairwise(sorted({0, *np.flatnonzero(new >= 0).tolist(), len(place)})):
+            if new[first] >= 0:
+                hidden[:], memory[:] = (rows[new[first]] for rows in begin)
             steps = slice(first, last)
             lstm_alone(share, place[steps], recurrent, projection, memory, hidden, self._clips, found[steps])

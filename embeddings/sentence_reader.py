@@ -11,8 +11,10 @@ from embeddings.numpy_layer import NumPyLayer
 from embeddings.options import Precision
 from embeddings.streams import Streams, streams_of
 
-SHARE = 2**27
-"""Bytes of the inputs' share of the gates that are in memory at once, for each core."""
+SHARE = 2**29
+"""Bytes that the inputs' share of the gates would take on each core if all words were different; it takes a third."""
+MANY = 64
+"""Sentences for which it is worth to look which begin with the same word."""
 WORDS_APART = 4096
 """Words that are worth a core of their own."""
 
@@ -25,8 +27,9 @@ class SentenceReader:
 
     Every core has sentences and a direction of its own, and multiplies by itself. Sentences stand behind each other in
     streams, so that nothing is padded. The frame words of a sentence are not read: the state after the first one is the
-    same for all sentences, and what comes of the last one is not asked for. What a word gives to the gates of the first
-    layer is computed once for all its places that are near each other.
+    same for all sentences, and what comes of the last one is not asked for. Sentences that begin, or in the other
+    direction end, with the same word share the state after it. What a word gives to the gates of the first layer is
+    computed once for all its places that are near each other.
 
     Args:
         bilm: of cells `projected_lstm`, whose weights do not change any more.
@@ -60,10 +63,27 @@ class SentenceReader:
             self._begin = [self._after_frame(direction, vectors) for direction in range(self._options.directions)]
         found = self._with_token_layer(words, vectors)
 
-        def read(task: tuple[int, Streams]) -> int:
-            direction, streams = task
-            states = self._zeros(streams.rows)
-            return self._read(direction, words, vectors, streams, self._begin[direction], states, found)
+        def read(task: tuple[int, np.ndarray]) -> int:
+            direction, sentences = task
+            begin, begin_of = self._begin[direction], np.zeros(len(lengths), np.int64)
+            computed, skip = 0, 0
+            if len(sentences) >= MANY:
+                ends = np.cumsum(lengths)[sentences]
+                firsts = ends - 1 if direction else ends - lengths[sentences]
+                distinct, begin_of[sentences] = np.unique(words[firsts], return_inverse=True)
+                number = np.arange(len(distinct))
+                alone, after = streams_of(np.ones_like(number), number, len(number)), self._zeros(len(number))
+                of_firsts = np.empty((len(number), *found.shape[1:]), np.float32)
+                computed = self._read(direction, distinct, vectors, alone, begin, 0 * number, after, of_firsts)
+                mine = slice(direction * self._options.projection, (direction + 1) * self._options.projection)
+                found[firsts, 1:, mine] = of_firsts[begin_of[sentences], 1:, mine]
+                begin, skip = after, 1
+            rest = sentences[lengths[sentences] > skip]
+            if len(rest):
+                streams = streams_of(lengths, rest, self.rows, skip)
+                states = self._zeros(streams.rows)
+                computed += self._read(direction, words, vectors, streams, begin, begin_of, states, found)
+            return computed
 
         self.inputs += sum(on_cores(read, list(product(range(self._options.directions), self._shared_out(lengths)))))
         return found
@@ -82,7 +102,7 @@ class SentenceReader:
             `[words, layers + 1, dim]` and the states after the sentences.
         """
         streams = streams_of(lengths, np.argsort(-lengths, kind="stable"), len(lengths))
-        streams = replace(streams, fresh=np.zeros(len(words), bool))
+        streams = replace(streams, new=np.full(len(words), -1))
         # The sentence of each stream, and the stream of each sentence.
         order = np.searchsorted(np.cumsum(lengths), streams.words[: streams.rows], side="right")
         back = np.argsort(order)
@@ -90,25 +110,26 @@ class SentenceReader:
 
         def read(direction: int) -> tuple[int, State]:
             state = [[rows[order] for rows in layer] for layer in states[direction]]
-            computed = self._read(direction, words, vectors, streams, state, state, found)
+            none = np.zeros(len(lengths), np.int64)
+            computed = self._read(direction, words, vectors, streams, state, none, state, found)
             return computed, [[rows[back] for rows in layer] for layer in state]
 
         computed, after = zip(*on_cores(read, range(self._options.directions)), strict=True)
         self.inputs += sum(computed)
         return found, list(after)
 
-    def _shared_out(self, lengths: np.ndarray) -> list[Streams]:
-        """The sentences that have words, in as many parts as keep the cores busy."""
+    def _shared_out(self, lengths: np.ndarray) -> list[np.ndarray]:
+        """The sentences that have words, the longest first, in as many parts as keep the cores busy."""
         most, directions = cores(), self._options.directions
         wanted = most if most % directions else most // directions
         parts = max(1, min(wanted, int(lengths.sum()) // WORDS_APART))
         longest_first = np.argsort(-lengths, kind="stable")[: np.count_nonzero(lengths)]
-        return [streams_of(lengths, longest_first[part::parts], self.rows) for part in range(parts)]
+        return [longest_first[part::parts] for part in range(parts)]
 
     def _after_frame(self, direction: int, vectors: np.ndarray) -> State:
         alone, word = streams_of(np.array([1]), np.array([0]), 1), np.array([direction])
         state = self._zeros(1)
-        self._read(direction, word, vectors, alone, state, state, self._with_token_layer(word, vectors))
+        self._read(direction, word, vectors, alone, state, 0 * word, state, self._with_token_layer(word, vectors))
         return state
 
     def _zeros(self, rows: int) -> State:
@@ -129,6 +150,7 @@ class SentenceReader:
         vectors: np.ndarray,
         streams: Streams,
         begin: State,
+        begin_of: np.ndarray,
         states: State,
         found: np.ndarray,
     ) -> int:
@@ -138,7 +160,8 @@ class SentenceReader:
             direction: 0 for forward.
             words, vectors: as for `read`.
             streams: the sentences.
-            begin: the state before a sentence's first word, of one row.
+            begin: states before sentences.
+            begin_of: int `[all sentences]`, which of them comes before a sentence.
             states: of each stream; changed in place.
             found: `[words, layers + 1, dim]`, for all sentences.
 
@@ -152,7 +175,7 @@ class SentenceReader:
             outputs = np.empty((len(order), p), np.float32)
             # In the first layer a word's share serves all its places; in the others it is used while it is cached.
             at_once = self.rows if k else SHARE // (16 * layer.cells)
-            counts.append(layer.read(inputs, place, streams, at_once, begin[k], state, outputs))
+            counts.append(layer.read(inputs, place, streams, at_once, begin[k], begin_of, state, outputs))
             inputs, place = outputs + inputs if k and self._options.skip_connections else outputs, np.arange(len(order))
             found[order, k + 1, direction * p : (direction + 1) * p] = inputs
         return counts[0]

@@ -93,11 +93,21 @@ def test_pieces_parts_and_shares_do_not_matter(random, monkeypatch):
     words = random.integers(2, 30, lengths.sum())
     whole = SentenceReader(bilm).read(words, lengths, vectors)
     monkeypatch.setattr("embeddings.sentence_reader.SHARE", 4 * 160)
+    monkeypatch.setattr("embeddings.sentence_reader.MANY", 2)
     monkeypatch.setattr("embeddings.sentence_reader.WORDS_APART", 20)
     monkeypatch.setattr("embeddings.sentence_reader.cores", lambda: 7)
     for rows in (1, 3):
         reader = SentenceReader(bilm, rows)
         np.testing.assert_allclose(reader.read(words, lengths, vectors), whole, atol=1e-6)
+
+
+def test_sentences_that_begin_or_end_alike_share_that(random, monkeypatch):
+    bilm = bilm_of()
+    vectors = random.normal(size=(5, 6)).astype(np.float32)
+    lengths, words = np.array([3, 1, 0, 2, 3]), np.array([2, 3, 4, 2, 3, 4, 2, 2, 4])
+    apart = SentenceReader(bilm).read(words, lengths, vectors)
+    monkeypatch.setattr("embeddings.sentence_reader.MANY", 1)
+    np.testing.assert_allclose(SentenceReader(bilm).read(words, lengths, vectors), apart, atol=1e-6)
 
 
 def test_what_words_share_is_computed_once(random):

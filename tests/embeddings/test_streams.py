@@ -19,7 +19,7 @@ def test_every_word_is_read_once_and_in_order(random, most):
         for row in range(last - first):
             for backwards, words in ((False, streams.words), (True, streams.mirrored)):
                 of_row = read[backwards].setdefault(row, [])
-                if streams.fresh[first + row]:
+                if streams.new[first + row] >= 0:
                     of_row.append([])
                 of_row[-1].append(int(words[first + row]))
     ends = np.cumsum(lengths)
@@ -44,3 +44,16 @@ def test_pieces_are_all_steps(random, most):
     assert pieces[-1][1] == len(streams.begins) - 1
     for first, last in pieces:
         assert streams.begins[last] - streams.begins[first] <= most or last == first + 1
+
+
+def test_words_are_passed_over_where_a_sentence_begins(random):
+    lengths = random.integers(0, 9, 20)
+    taken = np.flatnonzero(lengths > 2)
+    streams = streams_of(lengths, taken, 4, skip=2)
+    ends = np.cumsum(lengths)
+    words = [(k, word) for k in taken for word in range(ends[k] - lengths[k], ends[k])]
+    assert sorted(streams.words) == sorted(w for k, w in words if w >= ends[k] - lengths[k] + 2)
+    assert sorted(streams.mirrored) == sorted(w for k, w in words if w < ends[k] - 2)
+    new = streams.new >= 0
+    np.testing.assert_array_equal(streams.words[new], (ends - lengths + 2)[streams.new[new]])
+    np.testing.assert_array_equal(streams.mirrored[new], (ends - 3)[streams.new[new]])
