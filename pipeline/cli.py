@@ -128,7 +128,7 @@ def embed(
         str | None,
         typer.Option(
             metavar="ADDRESS",
-            help="Of the Ray cluster: auto, HOST:6379 or ray://HOST:10001; by default one of this machine is made.",
+            help="Of the Ray cluster, from a machine of it: auto or HOST:6379; by default one is made of this machine.",
         ),
     ] = None,
     workers: Annotated[

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import socket
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,7 +24,7 @@ class Cluster:
     """Where workers are.
 
     Args:
-        address: `local`; `auto`, `ray://host:10001` or `host:6379` for a cluster that runs.
+        address: `local`; `auto` or `host:6379` for a cluster that runs, of which this machine is one.
         workers: processes; None for as many as there are processors for.
         worker_cpus: processors of each.
     """
@@ -87,9 +88,16 @@ def _connect(library: Any, cluster: Cluster) -> None:
     if cluster.address == LOCAL:
         asked = (cluster.workers or 0) * cluster.worker_cpus
         options |= {"num_cpus": max(asked, processors()), "include_dashboard": False, "object_store_memory": OBJECTS}
+    if "://" in cluster.address:
+        expected = "expected auto on a machine of the cluster, or ray job submit from another"
+        raise ConfigError(f"{cluster.address}: Ray Data cannot be used through Ray Client; {expected}")
+    host, separator, port = cluster.address.rpartition(":")
     # It prints each loss of a worker to standard output.
     library._private.worker._worker_logs_enabled = False
     try:
+        if separator and port.isdigit():
+            # Ray itself asks for minutes.
+            socket.create_connection((host.strip("[]"), int(port)), timeout=10).close()
         with quiet_stderr():
             library.init(address=cluster.address, **options)
     except (OSError, RuntimeError, ValueError) as error:

@@ -4,6 +4,7 @@ import gzip
 import json
 import os
 import signal
+import socket
 import sys
 from pathlib import Path
 
@@ -223,6 +224,21 @@ def test_where_ray_is_missing_the_command_says_what_to_install(refused, monkeypa
     assert said == "telmo: Ray is not installed; expected it for this engine: pip install 'telmo[ray]'"
     with pytest.raises(ConfigError):
         ray()
+
+
+def test_an_address_at_which_nobody_answers_is_told_at_once(monkeypatch):
+    pytest.importorskip("ray")
+    with socket.socket() as taken:
+        # Bound, and not listened on.
+        taken.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        monkeypatch.setattr("ray.is_initialized", lambda: False)
+        for asked, message in (
+            (address, "no Ray cluster answers there"),
+            (f"ray://{address}", "Ray Data cannot be used through Ray Client; expected auto"),
+        ):
+            with pytest.raises(ConfigError, match=f"^{asked}: {message}"), connected(Cluster(asked)):
+                pass
 
 
 def test_what_is_not_a_store_in_shards_is_not_replaced(refused, tmp_path):
