@@ -5,10 +5,25 @@ from numba import njit, types
 from numba.extending import overload
 
 FLOAT = np.float32
-_fast = njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract", "nnan", "nsz", "reassoc", "arcp"})
 
 
-@njit(cache=True, inline="always")
+def _compiled(**options):
+    """What Numba compiles once for a machine; where there is no place to keep it, once for a process."""
+
+    def decorate(function):
+        try:
+            return njit(cache=True, **options)(function)
+        except RuntimeError:
+            return njit(**options)(function)
+
+    return decorate
+
+
+_inline = _compiled(inline="always")
+_fast = _compiled(nogil=True, error_model="numpy", fastmath={"contract", "nnan", "nsz", "reassoc", "arcp"})
+
+
+@_inline
 def _tanh(x):
     """Lambert's continued fraction (1761) to its seventh term for a quarter of x, doubled twice by
     tanh 2y = 2 tanh y / (1 + tanh² y). Off by less than 3e-7."""
@@ -20,7 +35,7 @@ def _tanh(x):
     return FLOAT(2) * above * below / (above * above + below * below)
 
 
-@njit(cache=True, inline="always")
+@_inline
 def _cell(i, j, f, o, memory, cell_clip):
     """Memory and output of a cell, from its gates before their sigmoid and tanh.
 
@@ -67,12 +82,23 @@ def _(number):
 
 @_fast
 def _times(matrix, scale, vector, found):
-    """found = (matrix vector) * scale."""
-    for r in range(len(matrix)):
-        row, total = matrix[r], FLOAT(0)
+    """found = (matrix vector) * scale. Four rows at once, far from each other: memory answers several that ask sooner."""
+    quarter = len(matrix) // 4
+    for r in range(quarter):
+        w, x, y, z = matrix[r], matrix[quarter + r], matrix[2 * quarter + r], matrix[3 * quarter + r]
+        a, b, c, d = FLOAT(0), FLOAT(0), FLOAT(0), FLOAT(0)
         for k in range(len(vector)):
-            total += vector[k] * _wide(row[k])
-        found[r] = total * scale[r]
+            a += vector[k] * _wide(w[k])
+            b += vector[k] * _wide(x[k])
+            c += vector[k] * _wide(y[k])
+            d += vector[k] * _wide(z[k])
+        found[r], found[quarter + r] = a * scale[r], b * scale[quarter + r]
+        found[2 * quarter + r], found[3 * quarter + r] = c * scale[2 * quarter + r], d * scale[3 * quarter + r]
+    for r in range(4 * quarter, len(matrix)):
+        a = FLOAT(0)
+        for k in range(len(vector)):
+            a += vector[k] * _wide(matrix[r, k])
+        found[r] = a * scale[r]
 
 
 @_fast

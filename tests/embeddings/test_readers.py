@@ -1,5 +1,7 @@
 """What NumPy computes, beside Keras and beside float64."""
 
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -188,3 +190,16 @@ def test_an_error_on_a_core_is_raised_and_products_have_all_cores_again():
     with ThreadPoolExecutor(1) as other:
         assert set(other.submit(on_cores, lambda k: max(threads()), [0, 1]).result()) == {1}
     assert threads() == before
+
+
+def test_kernels_need_no_place_to_keep_what_was_compiled(house):
+    code = """
+import numba.core.caching as caching, numpy as np
+caching.CacheImpl._locator_classes = []
+from embeddings.kernels import highway_mix
+x = np.ones((1, 2), np.float32)
+highway_mix(x, np.full((1, 2), 50, np.float32), np.full((1, 2), 3, np.float32))
+print(x.tolist())
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=house, capture_output=True, text=True, check=False)
+    assert done.stdout == "[[3.0, 3.0]]\n", done.stderr
