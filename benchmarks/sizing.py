@@ -69,7 +69,18 @@ def worker_of(args):
 
     corpus = Sentences(names=tuple(str(Path(text)) for text in args.texts))
     checksum = find_source(args.source).checksum()
-    job = ShardJob(args.source, checksum, corpus, Selection(), "", os.getcwd(), "", keras.backend.backend(), 1)
+    job = ShardJob(
+        source=args.source,
+        checksum=checksum,
+        sentences=corpus,
+        selection=Selection(),
+        precision="float32",
+        shards="",
+        folder=os.getcwd(),
+        telmo="",
+        backend=keras.backend.backend(),
+        cpus=1,
+    )
     return ShardEmbedder(job), corpus
 
 

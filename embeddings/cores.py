@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from functools import cache
 from threading import Lock
@@ -33,7 +33,12 @@ def on_cores(function: Callable[[Task], Result], tasks: Sequence[Task]) -> list[
             return [function(task) for task in tasks]
         # The thread that asks would else wait, and another be woken: half a millisecond.
         others = [_pool().submit(function, task) for task in tasks[1:]]
-        return [function(tasks[0]), *(other.result() for other in others)]
+        try:
+            first = function(tasks[0])
+        finally:
+            # What they write to is not theirs any more, once this has ended.
+            wait(others)
+        return [first, *(other.result() for other in others)]
 
 
 @cache
@@ -78,3 +83,17 @@ def _products_on_one_core() -> Iterator[None]:
             if not _users:
                 for library, count in zip(_libraries(), _before, strict=True):
                     _set_threads(library, count)
+
+
+def _begin_anew() -> None:
+    """A process that was forked has none of the threads, and perhaps the lock of one that embedded."""
+    global _lock, _users
+    _pool.cache_clear()
+    if _users:
+        for library, count in zip(_libraries(), _before, strict=True):
+            _set_threads(library, count)
+    _lock, _users = Lock(), 0
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_begin_anew)

@@ -223,7 +223,8 @@ class Embedder:
             grown[: self._encoded] = self._word_vectors[: self._encoded]
             self._word_vectors = grown
         new = self._table.ids[self._encoded :]
-        self.work.encoded += len(new)
+        # The frame words count where they are read.
+        self.work.encoded += len(new) - (0 if self._encoded or self.stateful or not self._reader else 2)
         if self.bilm.options.spelled and not self._by_numpy:
             self.work.characters += int(self.bilm.spelling.lengths(new).sum())
         for first in range(self._encoded, len(self._table), at_once):

@@ -82,7 +82,7 @@ def _(number):
 
 @_fast
 def _times(matrix, scale, vector, found):
-    """found = (matrix vector) * scale. Four rows at once, far from each other: memory answers several that ask sooner."""
+    """found = (matrix vector) * scale. Four rows at once, far from each other, as memory answers several sooner."""
     quarter = len(matrix) // 4
     for r in range(quarter):
         w, x, y, z = matrix[r], matrix[quarter + r], matrix[2 * quarter + r], matrix[3 * quarter + r]

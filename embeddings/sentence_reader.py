@@ -13,6 +13,8 @@ from embeddings.streams import Streams, streams_of
 
 SHARE = 2**29
 """Bytes that the inputs' share of the gates would take on each core if all words were different; it takes a third."""
+ROWS = 256
+"""Sentences that are side by side in products at the peak."""
 MANY = 64
 """Sentences for which it is worth to look which begin with the same word."""
 WORDS_APART = 4096
@@ -40,7 +42,7 @@ class SentenceReader:
         inputs: words for which the first layer's share was computed so far, in all directions.
     """
 
-    def __init__(self, bilm: BiLM, rows: int = 256, precision: Precision = "float32"):
+    def __init__(self, bilm: BiLM, rows: int = ROWS, precision: Precision = "float32"):
         self.rows = rows
         self.inputs = 0
         self._options = bilm.options
@@ -122,8 +124,8 @@ class SentenceReader:
         """The sentences that have words, the longest first, in as many parts as keep the cores busy."""
         most, directions = cores(), self._options.directions
         wanted = most if most % directions else most // directions
-        parts = max(1, min(wanted, int(lengths.sum()) // WORDS_APART))
         longest_first = np.argsort(-lengths, kind="stable")[: np.count_nonzero(lengths)]
+        parts = max(1, min(wanted, int(lengths.sum()) // WORDS_APART, len(longest_first)))
         return [longest_first[part::parts] for part in range(parts)]
 
     def _after_frame(self, direction: int, vectors: np.ndarray) -> State:
@@ -174,7 +176,7 @@ class SentenceReader:
         for k, (layer, state) in enumerate(zip(self._stacks[direction], states, strict=True)):
             outputs = np.empty((len(order), p), np.float32)
             # In the first layer a word's share serves all its places; in the others it is used while it is cached.
-            at_once = self.rows if k else SHARE // (16 * layer.cells)
+            at_once = max(self.rows, ROWS) if k else SHARE // (16 * layer.cells)
             counts.append(layer.read(inputs, place, streams, at_once, begin[k], begin_of, state, outputs))
             inputs, place = outputs + inputs if k and self._options.skip_connections else outputs, np.arange(len(order))
             found[order, k + 1, direction * p : (direction + 1) * p] = inputs

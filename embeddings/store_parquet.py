@@ -163,14 +163,21 @@ class ParquetVectors(Vectors):
     """
 
     def __init__(self, path: Path):
-        files = sorted(path.glob("*.parquet")) if path.is_dir() else [path]
-        self._files = [parquet.ParquetFile(file) for file in files]
-        self._names = self._files[0].schema_arrow.names[2:]
-        self._groups = [(file, group) for file in self._files for group in range(file.num_row_groups)]
-        rows = [file.metadata.row_group(group).num_rows for file, group in self._groups]
+        # By number: from a hundred thousand on the names are longer.
+        files = (
+            sorted(path.glob("*.parquet"), key=lambda file: (len(file.name), file.name)) if path.is_dir() else [path]
+        )
+        schema = parquet.read_schema(files[0])
+        self._names = schema.names[2:]
+        self._groups, rows = [], []
+        for file in files:
+            footer = parquet.read_metadata(file)
+            for group in range(footer.num_row_groups):
+                self._groups.append((file, group))
+                rows.append(footer.row_group(group).num_rows)
         self._begins = np.cumsum([0, *rows])
         self._group, self._table = -1, None
-        kinds = self._files[0].schema_arrow.types[2:]
+        kinds = schema.types[2:]
         self._pooled = any(map(pyarrow.types.is_fixed_size_list, kinds))
         sizes = [(kind if self._pooled else kind.value_type).list_size for kind in kinds]
         self.layers, self.dim = len(kinds), max(sizes, default=0)
@@ -191,6 +198,8 @@ class ParquetVectors(Vectors):
         group = int(np.searchsorted(self._begins, k, side="right")) - 1
         if group != self._group:
             file, number = self._groups[group]
-            self._group, self._table = group, file.read_row_group(number)
+            # Opened for as long as it takes: a store may have more files than a process may hold open.
+            with parquet.ParquetFile(file) as opened:
+                self._group, self._table = group, opened.read_row_group(number)
         assert self._table is not None
         return {name: self._table[name][k - int(self._begins[group])] for name in ("words", *self._names)}

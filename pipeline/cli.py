@@ -193,8 +193,8 @@ def embed(
     else:
         check_replaceable(output, form)  # type: ignore[arg-type]
     for file in sentences.files or []:
-        if output.exists() and output.samefile(file):
-            raise OutputError(f"{output}: is the input; expected another place to write")
+        if output.exists() and (output.samefile(file) or output.resolve() in file.resolve().parents):
+            raise OutputError(f"{output}: is the input, or holds it; expected another place to write")
     found = find_source(source)
     selection = Selection(layers, pool, dtype)  # type: ignore[arg-type]
     selection.names(found.options.layers + 1)

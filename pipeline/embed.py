@@ -20,7 +20,7 @@ from embeddings.selection import Selection
 from embeddings.source import find_source, load_bilm
 from embeddings.stores import StoreFormat, check_replaceable, store_format
 from pipeline.sentence_stream import BEGIN, Place, Sentence, Sentences
-from pipeline.unfinished import Unfinished, read_manifest
+from pipeline.unfinished import Unfinished, read_manifest, remove_finished
 
 READ_AT_ONCE = 256
 """Sentences that are read ahead of the computation at a time."""
@@ -161,6 +161,7 @@ def complete_before(output: Path, described: dict[str, Any]) -> Progress | None:
     """What is known of an output, if it is complete and its manifest says all that `described` does."""
     manifest = read_manifest(output)
     if manifest and {key: manifest.get(key) for key in described} == described:
+        remove_finished(output, described)
         return Progress(Counts(**manifest["counts"]), done=True)
     return None
 

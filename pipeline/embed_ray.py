@@ -119,7 +119,11 @@ def _embed(
     for answer in _answers(missing, ShardEmbedder, work, progress.workers):
         for line in answer["told"]:
             tell(line)
-        found[answer["number"]] = answer["counts"]
+        number = answer["number"]
+        if unfinished.counts(number) != answer["counts"]:
+            place = unfinished.shards / name_of_shard(number)
+            raise OutputError(f"{place}: a worker wrote it, but it is not here; expected a file system that all share")
+        found[number] = answer["counts"]
         progress.counts = Counts(**plus(asdict(progress.counts), answer["counts"]))
         progress.work = Work(**plus(asdict(progress.work), answer["work"]))
         progress.work.elapsed = time.perf_counter() - began

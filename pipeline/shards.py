@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from embeddings.atomic import check_folder
-from embeddings.errors import InputError
+from embeddings.errors import InputError, OutputError
 from pipeline.compressed import raw_lines
 from pipeline.parquet import parquet_texts
 from pipeline.readers import DETECT, format_of
@@ -127,8 +127,15 @@ def check_shards(output: Path) -> None:
     Raises:
         OutputError: it has none, or something else stands there.
     """
-    found = [item.name for item in output.iterdir() if is_shard(item.name)] if output.is_dir() else []
-    check_folder(output, [name_of_shard(0), *found])
+    from embeddings.store_parquet import about_parquet
+
+    found = [item for item in output.iterdir() if is_shard(item.name)] if output.is_dir() else []
+    for path in found:
+        try:
+            about_parquet(path)
+        except (OSError, ValueError, KeyError):
+            raise OutputError(f"{path}: is not of `telmo embed`; expected an earlier store, or nothing") from None
+    check_folder(output, [path.name for path in found] or [name_of_shard(0)])
 
 
 class ShardReader:

@@ -40,6 +40,15 @@ def read_manifest(output: Path) -> dict[str, Any]:
     return {}
 
 
+def remove_finished(output: Path, job: dict[str, Any]) -> None:
+    """Remove what a process left that ended after it had given an output its place."""
+    folder = part_of(output)
+    with suppress(OSError, ValueError):
+        begun, known = json.loads((folder / JOB).read_text("utf-8")), json.loads(json.dumps(job))
+        if all(known.get(key) == value for key, value in begun.items()):
+            shutil.rmtree(folder)
+
+
 class WorkFolder:
     """The folder of the work on an output, beside it, in which one process works at a time on one job.
 

@@ -74,8 +74,11 @@ class UnfinishedShards(WorkFolder):
                     rest.unlink()
             # No manifest stands beside a store that is not its own, whenever this ends.
             manifest_of(self.output).unlink(missing_ok=True)
+            replaced = self.output.with_name(f".{self.output.name}.replaced")
             if self.output.exists():
-                shutil.rmtree(self.output)
+                shutil.rmtree(replaced, ignore_errors=True)
+                self.output.rename(replaced)
             self._write_manifest(manifest)
             self.shards.rename(self.output)
+            shutil.rmtree(replaced, ignore_errors=True)
             self.remove()

@@ -1,5 +1,6 @@
 """What NumPy computes, beside Keras and beside float64."""
 
+import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -112,6 +113,18 @@ def test_sentences_that_begin_or_end_alike_share_that(random, monkeypatch):
     np.testing.assert_allclose(SentenceReader(bilm).read(words, lengths, vectors), apart, atol=1e-6)
 
 
+@pytest.mark.parametrize("have", [1, 2, 3, 4, 8])
+def test_one_long_sentence_and_none_are_for_any_number_of_cores(have, monkeypatch):
+    monkeypatch.setattr("embeddings.sentence_reader.cores", lambda: have)
+    for options in ({}, {"bidirectional": False}):
+        embedder = Embedder(bilm_of(**options))
+        (vectors,) = embedder.embed([["a", "b"] * 5000])
+        assert vectors.shape[1] == 10_000 and np.isfinite(vectors).all()
+        for empty in ([[]], [[], []]):
+            assert [vectors.shape[1] for vectors in embedder.embed(empty)] == [0] * len(empty)
+        assert list(embedder.embed([])) == []
+
+
 def test_what_words_share_is_computed_once(random):
     bilm = bilm_of()
     reader = SentenceReader(bilm)
@@ -203,3 +216,19 @@ print(x.tolist())
 """
     done = subprocess.run([sys.executable, "-c", code], cwd=house, capture_output=True, text=True, check=False)
     assert done.stdout == "[[3.0, 3.0]]\n", done.stderr
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="the system has no fork")
+def test_a_forked_process_has_cores_of_its_own(house):
+    code = """
+import os
+from embeddings.cores import on_cores
+print(on_cores(abs, [-1, 2]), flush=True)
+if child := os.fork():
+    raise SystemExit(os.waitpid(child, 0)[1])
+print(on_cores(abs, [-3, 4]), flush=True)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=house, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (done.stdout, done.returncode) == ("[1, 2]\n[3, 4]\n", 0), done.stderr

@@ -3,12 +3,15 @@
 import bz2
 import json
 
+import numpy as np
 import pandas
 import pytest
 
-from embeddings.errors import InputError
+from embeddings.errors import InputError, OutputError
+from embeddings.store_parquet import ParquetShard, ParquetVectors, schema_of
+from pipeline.cli import main
 from pipeline.sentence_stream import Sentences
-from pipeline.shards import Shard, ShardReader, numbered, shards_of_corpus
+from pipeline.shards import Shard, ShardReader, check_shards, name_of_shard, numbered, shards_of_corpus
 
 TEXTS = [f"Sentence {k}." + (' It has a "quote"\nand a line.' if k % 5 == 0 else " More.") * (k % 3) for k in range(60)]
 LINES = [text.replace("\n", " ") for text in TEXTS]
@@ -83,3 +86,33 @@ def test_what_cannot_be_read_is_told_before_it_is_parted(tmp_path):
     pandas.DataFrame({"body": ["one"]}).to_parquet(tmp_path / "a.parquet")
     with pytest.raises(InputError, match=r"a\.parquet: no column 'text'; found 'body'"):
         shards_of_corpus(Sentences(names=(str(tmp_path / "a.parquet"),)), 1)
+
+
+def test_a_data_set_that_telmo_did_not_write_is_not_replaced(tmp_path):
+    (tmp_path / "v").mkdir()
+    pandas.DataFrame({"text": ["mine"]}).to_parquet(tmp_path / "v" / name_of_shard(0))
+    with pytest.raises(OutputError, match="part-00000.parquet: is not of `telmo embed`"):
+        check_shards(tmp_path / "v")
+
+
+def test_a_store_of_very_many_files_is_read_in_their_order(tmp_path):
+    schema = schema_of(["vectors"], True, 2, "float32")
+    for number in (99_999, 100_000):
+        with ParquetShard(tmp_path / name_of_shard(number), schema, number) as file:
+            file.add(np.full((1, 1, 2), number, np.float32), ["word", str(number)])
+            file.finish({"names": ["vectors"], "pooled": True})
+    check_shards(tmp_path)
+    vectors = ParquetVectors(tmp_path)
+    assert [vectors.words(k)[1] for k in range(len(vectors))] == ["99999", "100000"]
+    assert vectors[1][0, 0, 0] == 100_000
+
+
+def test_an_input_folder_is_no_output(tmp_path, tiny_bilm_folder, capsys):
+    (tmp_path / "v.parquet").mkdir()
+    (tmp_path / "v.parquet" / "a.txt").write_text("A line.\n")
+    for engine in ("local", "ray"):
+        arguments = ["embed", str(tmp_path / "v.parquet"), str(tmp_path / "v.parquet"), "--engine", engine]
+        with pytest.raises(SystemExit):
+            main([*arguments, "--source", str(tiny_bilm_folder)])
+        assert capsys.readouterr().err.count("\n") == 1
+    assert (tmp_path / "v.parquet" / "a.txt").exists()
