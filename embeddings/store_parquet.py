@@ -163,10 +163,9 @@ class ParquetVectors(Vectors):
     """
 
     def __init__(self, path: Path):
+        files = list(path.glob("*.parquet")) if path.is_dir() else [path]
         # By number: from a hundred thousand on the names are longer.
-        files = (
-            sorted(path.glob("*.parquet"), key=lambda file: (len(file.name), file.name)) if path.is_dir() else [path]
-        )
+        files.sort(key=lambda file: (len(file.name), file.name))
         schema = parquet.read_schema(files[0])
         self._names = schema.names[2:]
         self._groups, rows = [], []

@@ -228,7 +228,6 @@ if child := os.fork():
     raise SystemExit(os.waitpid(child, 0)[1])
 print(on_cores(abs, [-3, 4]), flush=True)
 """
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=house, capture_output=True, text=True, timeout=60, check=False
-    )
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, cwd=house, capture_output=True, text=True, timeout=60, check=False)
     assert (done.stdout, done.returncode) == ("[1, 2]\n[3, 4]\n", 0), done.stderr

@@ -91,7 +91,7 @@ def test_what_cannot_be_read_is_told_before_it_is_parted(tmp_path):
 def test_a_data_set_that_telmo_did_not_write_is_not_replaced(tmp_path):
     (tmp_path / "v").mkdir()
     pandas.DataFrame({"text": ["mine"]}).to_parquet(tmp_path / "v" / name_of_shard(0))
-    with pytest.raises(OutputError, match="part-00000.parquet: is not of `telmo embed`"):
+    with pytest.raises(OutputError, match=r"part-00000\.parquet: is not of `telmo embed`"):
         check_shards(tmp_path / "v")
 
 
