@@ -14,9 +14,14 @@ Task = TypeVar("Task")
 Result = TypeVar("Result")
 
 
+def processors() -> int:
+    """Cores of this machine that the process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def cores() -> int:
-    """Cores that the process may use; at most `OMP_NUM_THREADS`, if it is set."""
-    have = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """Cores for NumPy: all that the process may use; at most `OMP_NUM_THREADS`, if it is set."""
+    have = processors()
     asked = os.environ.get("OMP_NUM_THREADS", "")
     return min(have, int(asked)) if asked.isdigit() and int(asked) else have
 

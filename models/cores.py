@@ -3,6 +3,7 @@
 import os
 from typing import Any
 
+from embeddings.cores import processors
 from models.options import RECURRENT, Task
 
 
@@ -18,5 +19,4 @@ def share_cores(task: Task, head: Any, source: str = "none") -> None:
         source: what is below it (`Embedding.kind`).
     """
     if task != "seq2seq" and source != "bilm" and head.bidirectional and head.encoder in RECURRENT:
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        os.environ.setdefault("TF_NUM_INTRAOP_THREADS", str(max(1, cores // 2)))
+        os.environ.setdefault("TF_NUM_INTRAOP_THREADS", str(max(1, processors() // 2)))

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from embeddings.cores import processors
 from embeddings.errors import ConfigError
 from pipeline.quiet import quiet_stderr
 
@@ -103,11 +104,6 @@ def _connect(library: Any, cluster: Cluster) -> None:
     except (OSError, RuntimeError, ValueError) as error:
         found = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise ConfigError(f"{cluster.address}: no Ray cluster answers there ({found})") from None
-
-
-def processors() -> int:
-    """Of this machine, those that the process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def mapped(
