@@ -78,8 +78,9 @@ def finish(process):
 
 
 def kill_commands(folder, command, args, draw, took):
-    """At moments between none and what the run takes that was left alone."""
-    for kill in range(1, args.kills + 1):
+    """At moments between none and what the run takes that was left alone; who ends before is not killed."""
+    kills = 0
+    while kills < args.kills:
         process = start(folder, command)
         lives = draw.uniform(0.0, took)
         try:
@@ -87,11 +88,12 @@ def kill_commands(folder, command, args, draw, took):
         except subprocess.TimeoutExpired:
             process.send_signal(signal.SIGKILL)
             process.communicate()
-            print(f"{kill:4d}  {lives:7.1f}  {done_in(folder, args.output)}", flush=True)
+            kills += 1
+            print(f"{kills:4d}  {lives:7.1f}  {done_in(folder, args.output)}", flush=True)
             continue
         finish(process)
-        # It was faster than its death, and is begun anew from nothing.
-        print(f"{kill:4d}  {lives:7.1f}  all, and compared", flush=True)
+        # The next one begins from nothing.
+        print(f"   -  {lives:7.1f}  had ended, and was compared", flush=True)
         if differ := compare(folder.parent / "whole", folder):
             sys.exit(f"error: {', '.join(differ)} differ")
         shutil.rmtree(folder)

@@ -41,7 +41,7 @@ def main(job: Path, precision: Precision) -> None:
             seconds.append(now - began)
             began = now
     work = embedder.work
-    needed = operations(embedder.bilm.options, work.places, work.inputs, work.encoded, work.characters)
+    needed = operations(embedder.bilm.options, work.places, work.inputs, work.encoded)
     answer = {
         "seconds": seconds,
         "words": sum(map(len, chain.from_iterable(batches))),

@@ -10,8 +10,9 @@ from embeddings.compiled import compiled
 from embeddings.options import BiLMOptions
 
 
-def operations(options: BiLMOptions, words: int, inputs: int, distinct: int, characters: int) -> float:
-    """Floating-point operations of the matrix products that an embedding cannot do without.
+def operations(options: BiLMOptions, words: int, inputs: int, distinct: int) -> float:
+    """Floating-point operations of the matrix products that an embedding cannot do without. The convolutions over
+    characters need none (`kernels.pooled_windows`).
 
     Args:
         options: of the biLM.
@@ -19,7 +20,6 @@ def operations(options: BiLMOptions, words: int, inputs: int, distinct: int, cha
         inputs: words for which the first layer's inputs are multiplied, in all directions: of words that occur again
             once is enough.
         distinct: words that pass the character layers.
-        characters: of these together, with the marks around them.
     """
     width = options.state_sizes[-1]
     blocks = {"rnn": 1, "gru": 3, "lstm_without_forget_gate": 3}.get(options.cell, 4)
@@ -29,7 +29,6 @@ def operations(options: BiLMOptions, words: int, inputs: int, distinct: int, cha
     products = float(words) * options.directions * (options.layers * state + (options.layers - 1) * gates)
     products += float(inputs) * gates
     if options.spelled:
-        products += characters * sum(n * options.character_dim * count for n, count in options.filters)
         products += distinct * (options.highways * 2 * options.features**2 + options.features * p)
     return 2 * float(products)
 

@@ -16,14 +16,15 @@ def has_accelerator() -> bool:
     return any(device.device_type != "CPU" for device in tf.config.list_logical_devices())
 
 
-def compiled(function: Callable) -> Callable:
-    """`function`, traced once for all shapes on TensorFlow; elsewhere as it is (Keras compiles its loops by itself).
+def compiled(function: Callable, of: keras.layers.Layer | None = None) -> Callable:
+    """`function`, traced once for all shapes on TensorFlow. On JAX it is compiled for each shape, if `of` tells whose
+    weights it needs, which do not change any more; and else as it is (Keras compiles its loops by itself).
 
     The arguments are nested structures of tensors and arrays. Every axis may change from call to call, but the last
     of an array of floats. For another number of arrays it is traced anew.
     """
     if keras.backend.backend() != "tensorflow":
-        return function
+        return _compiled_by_jax(function, of.variables) if of else function
     import tensorflow as tf
 
     def any_shape(x):
@@ -38,5 +39,23 @@ def compiled(function: Callable) -> Callable:
         if count not in graphs:
             graphs[count] = tf.function(function, input_signature=tf.nest.map_structure(any_shape, arguments))
         return graphs[count](*arguments)
+
+    return call
+
+
+def _compiled_by_jax(function: Callable, variables: list) -> Callable:
+    import jax
+
+    def stateless(values, arguments):
+        # As constants of the graph, weights would be compiled with it.
+        with keras.StatelessScope(state_mapping=list(zip(variables, values, strict=True))):
+            return function(*arguments)
+
+    graph = jax.jit(stateless)
+
+    def call(*arguments):
+        # A GPU would else round each factor to 10 bits of mantissa (TF32).
+        with jax.default_matmul_precision("highest"):
+            return graph([variable.value for variable in variables], arguments)
 
     return call

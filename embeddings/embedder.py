@@ -6,20 +6,24 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+import keras
 import numpy as np
 from keras import ops
 
 from embeddings.bilm import BiLM
 from embeddings.compiled import compiled, has_accelerator
+from embeddings.cores import cores
 from embeddings.errors import ConfigError, InputError
 from embeddings.options import Precision
 from embeddings.sentence_reader import SentenceReader
 from embeddings.word_reader import WordReader
-from embeddings.word_table import WordTable
+from embeddings.word_table import SPARE, WordTable
 
 Sentence = Sequence[str]
 WINDOW = 2**28
-"""Bytes of layers that are computed in one go, at most."""
+"""Bytes of layers that are computed in one go, at most; for each four cores, and fourfold on an accelerator."""
+BATCHES = 16
+"""Batches that are computed in one go, at most, for each four cores."""
 
 
 class Embedder:
@@ -27,17 +31,19 @@ class Embedder:
 
     Each distinct word goes through the character layers once; its vector is kept. Sentences are read in windows and
     given back in input order; they may have any length. On a processor NumPy computes them (`WordReader`,
-    `SentenceReader`). On an accelerator, and if the biLM's cells are of another kind, Keras does, in batches of about
-    the same length; a sentence of more than `steps` words in pieces, with the LSTM state carried from piece to piece,
-    forwards and backwards, which changes nothing in the result and bounds the memory.
+    `SentenceReader`). On an accelerator, and if the biLM's cells are of another kind, Keras computes the recurrent
+    layers, in batches of about the same length; a sentence of more than `steps` words in pieces, with the LSTM state
+    carried from piece to piece, forwards and backwards, which changes nothing in the result and bounds the memory. JAX
+    compiles for every shape; there the batches have some dozens of shapes, whatever the corpus.
 
     Args:
         bilm: the language model; an embedder keeps word vectors, so that after a change of weights a new one is needed.
         stateful: start each batch from the last LSTM state of the one before, row by row, as the reference
             implementation did. Batches are then `batch_size` sentences in input order.
         batch_size: most sentences that are read side by side; 1 by default if stateful, so that a document is read as
-            one stream, else 256.
-        batch_words: most words in a batch of Keras, padding included. Not used if stateful.
+            one stream, else 256, or 1024 on an accelerator.
+        batch_words: most words in a batch of Keras, padding included; 4096 by default, or 16,384 on an accelerator. Not
+            used if stateful.
         steps: most words of a sentence that Keras computes at once.
         precision: of the weights that are read for every word. With narrower ones a sentence that is read alone takes
             less time (`benchmarks/embedding.py --latency` tells how much, and how far the vectors are off).
@@ -58,33 +64,35 @@ class Embedder:
         bilm: BiLM,
         stateful: bool = False,
         batch_size: int | None = None,
-        batch_words: int = 4096,
+        batch_words: int | None = None,
         steps: int = 512,
         precision: Precision = "float32",
     ):
         self.bilm = bilm
         self.stateful = stateful
-        self.batch_size = batch_size or (1 if stateful else 256)
-        self.batch_words = batch_words
+        accelerator = has_accelerator()
+        self.batch_size = batch_size or (1 if stateful else 1024 if accelerator else 256)
+        self.batch_words = batch_words or (16_384 if accelerator else 4096)
         self.steps = steps
         self.work = Work()
         self.reset_state()
-        self._table = WordTable(bilm.spelling)
+        self._table = WordTable(bilm.spelling, beside=4 * bilm.options.projection)
         self._word_vectors = np.empty((0, bilm.options.projection), np.float32)
         self._encoded = self._told = 0
-        self._by_numpy = not has_accelerator()
-        encoder = bilm.token_encoder
-        self._encode = WordReader(encoder, bilm.spelling).read if self._by_numpy else compiled(encoder)
+        # Distinct words are few, and of many lengths, for which an accelerator would be made ready each time.
+        self._encode = WordReader(bilm.token_encoder, bilm.spelling, precision).read
         self._reader: SentenceReader | None = None
-        if self._by_numpy and bilm.options.cell == "projected_lstm":
+        self._window = WINDOW * (4 if accelerator else 1)
+        if not accelerator and bilm.options.cell == "projected_lstm":
             self._reader = SentenceReader(bilm, self.batch_size, precision)
         elif precision != "float32":
             raise ConfigError(
                 f"precision {precision}: is for a biLM of cells 'projected_lstm' on a processor; found cells "
-                f"'{bilm.options.cell}'{'' if self._by_numpy else ' on an accelerator'}"
+                f"'{bilm.options.cell}'{' on an accelerator' if accelerator else ''}"
             )
         else:
-            self._read = compiled(self._read_directions)
+            self._read = compiled(self._read_directions, of=bilm)
+            self._few_shapes = keras.backend.backend() != "tensorflow"
 
     def reset_state(self) -> None:
         """Forget what was read, if stateful: the next batch starts from zeros."""
@@ -155,7 +163,10 @@ class Embedder:
         if not self.stateful:
             options = self.bilm.options
             bytes_of_a_word = 4 * (options.layers + 1) * options.dim
-            most, most_words = 16 * most, max(1, min(16 * self.batch_words, WINDOW // bytes_of_a_word))
+            times = max(1, cores() // 4)
+            words_of_batches = BATCHES * times * self.batch_words
+            most, most_words = BATCHES * times * most, min(words_of_batches, times * self._window // bytes_of_a_word)
+            most_words = max(1, most_words)
         read: list[Sentence] = []
         words = 0
         for sentence in sentences:
@@ -210,7 +221,8 @@ class Embedder:
             return
         batch: list[int] = []
         for k in sorted(range(len(lengths)), key=lengths.__getitem__):
-            if batch and (len(batch) == self.batch_size or (len(batch) + 1) * lengths[k] > self.batch_words):
+            rows, steps = self._shape(len(batch) + 1, lengths[k])
+            if batch and (len(batch) == self.batch_size or rows * steps > self.batch_words):
                 yield batch
                 batch = []
             batch.append(k)
@@ -219,25 +231,23 @@ class Embedder:
     def _encode_new_words(self, at_once: int = 4096) -> None:
         """Bring the vectors `[words, projection]` of the table's words up to date."""
         if len(self._table) > len(self._word_vectors):
-            grown = np.empty((2 * len(self._table), self._word_vectors.shape[1]), np.float32)
+            grown = np.empty((int(SPARE * len(self._table)), self._word_vectors.shape[1]), np.float32)
             grown[: self._encoded] = self._word_vectors[: self._encoded]
             self._word_vectors = grown
         new = self._table.ids[self._encoded :]
         # The frame words count where they are read.
         self.work.encoded += len(new) - (0 if self._encoded or self.stateful or not self._reader else 2)
-        if self.bilm.options.spelled and not self._by_numpy:
-            self.work.characters += int(self.bilm.spelling.lengths(new).sum())
         for first in range(self._encoded, len(self._table), at_once):
             ids = self.bilm.spelling.trim(self._table.ids[first : first + at_once]).astype(np.int32)
-            self._word_vectors[first : first + len(ids)] = ops.convert_to_numpy(self._encode(ids))
+            self._word_vectors[first : first + len(ids)] = self._encode(ids)
         self._encoded = len(self._table)
 
     def _embed_batch(self, rows: list[np.ndarray]) -> Iterator[np.ndarray]:
         lengths = np.array([len(row) for row in rows])
-        padded = np.zeros((len(rows), lengths.max()), np.int32)
+        padded = np.zeros(self._shape(len(rows), lengths.max()), np.int32)
+        mask = np.zeros(padded.shape, bool)
         for k, row in enumerate(rows):
-            padded[k, : len(row)] = row
-        mask = np.arange(lengths.max()) < lengths[:, None]
+            padded[k, : len(row)], mask[k, : len(row)] = row, True
         vectors = self._word_vectors[padded]
         self.work.places += int(lengths.sum())
         self.work.computed += mask.size
@@ -247,6 +257,14 @@ class Embedder:
         for k, length in enumerate(lengths):
             token_layer = np.tile(vectors[k, 1 : length - 1], self.bilm.options.directions)
             yield np.concatenate([token_layer[None], layers[k, :, 1 : length - 1]])
+
+    def _shape(self, rows: int, steps: int) -> tuple[int, int]:
+        """That of a batch of so many rows, the longest of so many steps."""
+        if not self._few_shapes:
+            return rows, steps
+        unit = 8 if steps <= 32 else 32 if steps <= 128 else 128
+        # The state of a row that is not there would be kept.
+        return rows if self.stateful else 1 << (rows - 1).bit_length(), -(-steps // unit) * unit
 
     def _read_in_pieces(self, vectors: np.ndarray, mask: np.ndarray) -> np.ndarray:
         """The recurrent layers `[batch, layers, time, dim]` of token vectors `[batch, time, projection]`."""
@@ -306,8 +324,6 @@ class Work:
     Attributes:
         words: that were embedded.
         encoded: distinct words that passed the character layers; again, if they were forgotten in between.
-        characters: of these words together, with the marks around them, where convolutions multiply them; `WordReader`
-            needs none.
         places: words that were read, with the frames of the sentences where these are read, too.
         computed: the same with the padding, for which the recurrent layers were computed.
         inputs: words for which the first layer's inputs were multiplied, in all directions.
@@ -317,7 +333,6 @@ class Work:
 
     words: int = 0
     encoded: int = 0
-    characters: int = 0
     places: int = 0
     computed: int = 0
     inputs: int = 0

@@ -8,6 +8,7 @@ import numpy as np
 from keras import ops
 
 from embeddings.kernels import lstm_alone, lstm_step
+from embeddings.matrix import Matrix, Product, matrix_of_many
 from embeddings.options import Precision
 from embeddings.streams import Streams
 
@@ -24,45 +25,6 @@ class _Room:
         if name not in self._held or self._held[name].size < size:
             self._held[name] = np.empty(size, np.float32)
         return self._held[name][:size].reshape(shape)
-
-
-class Matrix:
-    """Weights whose numbers may be narrower than float32.
-
-    Args:
-        weights: `[inputs, outputs]`.
-        precision: bfloat16 rounds to 8 bits of mantissa; int8 to 1 of 127 steps up to the largest weight of an output.
-    """
-
-    def __init__(self, weights: np.ndarray, precision: Precision):
-        self._precision, self._weights = precision, weights
-        self._rows = np.empty((0, 0), np.float32)
-        self._scale = np.ones(weights.shape[1], np.float32)
-        if precision == "float32":
-            return
-        if precision == "int8":
-            self._scale = np.maximum(np.abs(weights).max(axis=0, initial=0), 1e-30) / np.float32(127)
-            self._rows = np.rint(weights.T / self._scale[:, None]).astype(np.int8, order="C")
-        else:
-            # To the nearest, of two the even one.
-            bits = np.ascontiguousarray(weights.T).view(np.uint32)
-            self._rows = ((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16).astype(np.uint16)
-        self._weights = np.empty((0, 0), np.float32)
-
-    def by_output(self) -> tuple[np.ndarray, np.ndarray]:
-        """`[outputs, inputs]`, of bfloat16 as uint16, and what each row is to be multiplied with."""
-        if len(self._rows) < len(self._scale):
-            # In this order only who reads sentences alone needs them.
-            self._rows = np.ascontiguousarray(self._weights.T)
-        return self._rows, self._scale
-
-    def by_input(self) -> np.ndarray:
-        """As float32, `[inputs, outputs]`."""
-        if self._precision == "float32":
-            return self._weights
-        if self._precision == "int8":
-            return np.ascontiguousarray((self._rows * self._scale[:, None]).T)
-        return np.ascontiguousarray((self._rows.astype(np.uint32) << 16).view(np.float32).T)
 
 
 class NumPyLayer:
@@ -83,7 +45,7 @@ class NumPyLayer:
         # The half of each sigmoid and of the output (`kernels._cell`).
         half = np.repeat(np.array([0.5, 1, 0.5, 0.5], np.float32), self.cells)
         forget = np.repeat(np.array([0, 0, 1, 0], np.float32), self.cells)
-        self._kernel = ops.convert_to_numpy(layer.kernel) * half
+        self._kernel = matrix_of_many(ops.convert_to_numpy(layer.kernel) * half, precision)
         self._bias = (ops.convert_to_numpy(layer.bias) + forget) * half
         self._recurrent = Matrix(recurrent * half, precision)
         without = np.empty((self.cells, 0), np.float32)
@@ -118,47 +80,48 @@ class NumPyLayer:
             For how many inputs the share was computed.
         """
         alone, room, computed = streams.rows == 1, _Room(), 0
-        weights: list[np.ndarray] = []
+        kernel = self._kernel.product()
+        products: list[Product] = []
         if not alone:
-            weights = [self._recurrent.by_input(), self._projection.by_input()]
+            products = [self._recurrent.product(), self._projection.product()]
             # What the states before sentences give to the gates stands before what those of the streams give.
             gates = room.array("gates", len(begin[0]) + streams.rows, 4 * self.cells)
-            np.matmul(begin[0], weights[0], out=gates[: len(begin[0])])
+            products[0](begin[0], gates[: len(begin[0])])
         for first, last in streams.pieces(at_once):
             begins = streams.begins[first : last + 1]
             piece = slice(begins[0], begins[-1])
             distinct, where = np.unique(place[piece], return_inverse=True)
             computed += len(distinct)
-            share = np.matmul(inputs[distinct], self._kernel, out=room.array("share", len(distinct), 4 * self.cells))
+            share = kernel(inputs[distinct], room.array("share", len(distinct), 4 * self.cells))
             share += self._bias
             new = streams.new[piece]
             part = where, np.where(new < 0, -1, begin_of[new]), begin, state, found[piece]
             if alone:
                 self._read_alone(share, *part)
             else:
-                self._read_rows(share, begins - begins[0], weights, gates, room, *part)
+                self._read_rows(share, begins - begins[0], products, gates, room, *part)
         return computed
 
-    def _read_rows(self, share, begins, weights, gates, room, place, new, begin, state, found) -> None:
-        recurrent, projection = weights
+    def _read_rows(self, share, begins, products, gates, room, place, new, begin, state, found) -> None:
+        recurrent, projection = products
         for first, last in pairwise(begins.tolist()):
             hidden, memory = (rows[: last - first] for rows in state)
             row_of = new[first:last]
             old = np.flatnonzero(row_of < 0)
             known = len(begin[0])
             if len(old) == last - first:
-                np.matmul(hidden, recurrent, out=gates[known : known + len(old)])
+                recurrent(hidden, gates[known : known + len(old)])
                 row_of = np.arange(known, known + len(old))
             else:
-                np.matmul(hidden[old], recurrent, out=gates[known : known + len(old)])
+                recurrent(hidden[old], gates[known : known + len(old)])
                 fresh = np.flatnonzero(row_of >= 0)
                 memory[fresh] = begin[1][row_of[fresh]]
                 row_of = row_of.copy()
                 row_of[old] = range(known, known + len(old))
             output = room.array("output", *memory.shape)
             lstm_step(share, place[first:last], gates, row_of, memory, output, self._clips[0])
-            if projection.size:
-                np.matmul(output, projection, out=hidden)
+            if self._projection.outputs:
+                projection(output, hidden)
                 np.clip(hidden, -self._clips[1], self._clips[1], out=hidden)
             else:
                 np.multiply(output, np.float32(0.5), out=hidden)

@@ -5,8 +5,12 @@ from keras import ops
 
 from embeddings.cores import cores, on_cores
 from embeddings.kernels import highway_mix, pooled_windows
+from embeddings.matrix import Product, matrix_of_many
+from embeddings.options import Precision
 from embeddings.spelling import Spelling
 from embeddings.token_encoder import TokenEncoder
+
+Dense = tuple[Product, np.ndarray]
 
 AT_ONCE = 512
 """Words whose features are in memory at once, for each core."""
@@ -18,9 +22,10 @@ class WordReader:
     Args:
         encoder: whose weights do not change any more.
         spelling: of the biLM.
+        precision: of the products.
     """
 
-    def __init__(self, encoder: TokenEncoder, spelling: Spelling):
+    def __init__(self, encoder: TokenEncoder, spelling: Spelling, precision: Precision = "float32"):
         options = self._options = encoder.options
         self._spelling = spelling
         self._words = _array(encoder.word_vectors) if options.words else None
@@ -30,12 +35,16 @@ class WordReader:
             # [characters, dim] x [width, dim, filters]
             self._tables = [characters @ _array(layer.kernel) for layer in encoder.convolutions]
             self._bias = np.concatenate([_array(layer.bias) for layer in encoder.convolutions])
+
+        def dense(kernel: np.ndarray, bias: np.ndarray) -> Dense:
+            return matrix_of_many(kernel, precision).product(), bias
+
+        # The half is that of the sigmoid (`kernels.highway_mix`).
         self._highways = [
-            # The half is that of the sigmoid (`kernels.highway_mix`).
-            (_array(layer.carry.kernel) / 2, _array(layer.carry.bias) / 2, *map(_array, layer.transform.weights))
+            (dense(*(_array(one) / 2 for one in layer.carry.weights)), dense(*map(_array, layer.transform.weights)))
             for layer in encoder.highways
         ]
-        self._project = [_array(weights) for weights in encoder.project.weights] if encoder.project else None
+        self._project = dense(*map(_array, encoder.project.weights)) if encoder.project else None
 
     def read(self, ids: np.ndarray) -> np.ndarray:
         """Token vectors `[words, projection]` of words as the spelling gives them, int `[words, width]`."""
@@ -54,9 +63,7 @@ class WordReader:
             parts.append(self._features(characters, self._spelling.lengths(ids) - len(parts)))
         words = np.concatenate(parts, axis=1) if len(parts) > 1 else parts[0]
         if self._project:
-            kernel, bias = self._project
-            words = words @ kernel
-            words += bias
+            words = _through(self._project, words)
         found[:] = words
 
     def _features(self, ids: np.ndarray, lengths: np.ndarray) -> np.ndarray:
@@ -71,12 +78,16 @@ class WordReader:
             np.maximum(words, 0, out=words)
         else:
             np.tanh(words, out=words)
-        for carry, carry_bias, transform, transform_bias in self._highways:
-            gate, changed = words @ carry, words @ transform
-            gate += carry_bias
-            changed += transform_bias
-            highway_mix(words, gate, changed)
+        for carry, transform in self._highways:
+            highway_mix(words, _through(carry, words), _through(transform, words))
         return words
+
+
+def _through(dense: Dense, rows: np.ndarray) -> np.ndarray:
+    product, bias = dense
+    found = product(rows, np.empty((len(rows), len(bias)), np.float32))
+    found += bias
+    return found
 
 
 def _array(weights) -> np.ndarray:

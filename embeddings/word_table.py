@@ -8,24 +8,33 @@ import numpy as np
 from embeddings.characters import SENTENCE_BEGIN, SENTENCE_END
 from embeddings.spelling import Spelling
 
+MEMORY = 2**27
+"""Bytes that words may take with what is kept for them. With ELMo's original size that is 47,000 words; to encode the
+common ones anew once these are full costs about a hundredth of the time."""
+WORD = 160
+"""Bytes of a word in a dict, about."""
+SPARE = 1.25
+"""Arrays that grow are made so many times as long as they need to be."""
+
 
 class WordTable:
     """Numbers words in the order in which they first appear and keeps their spelling.
 
     Row 0 is the begin of a sentence, row 1 its end. The table grows until `clear` is called, which the owner does
-    when it has more than `capacity` rows (about 100 bytes a row, and what the owner keeps for it).
+    when it has more than `capacity` rows.
 
     Args:
         spelling: of the biLM that reads the words.
         capacity: rows after which `full` is true.
+        beside: bytes that the owner keeps for each row; without a capacity, `MEMORY` bounds it.
 
     Attributes:
         ids: int of shape `[len(table), spelling.width]`.
     """
 
-    def __init__(self, spelling: Spelling, capacity: int = 500_000):
+    def __init__(self, spelling: Spelling, capacity: int = 0, beside: int = 0):
         self.spelling = spelling
-        self.capacity = capacity
+        self.capacity = capacity or MEMORY // (WORD + int(SPARE * (2 * spelling.width + beside)))
         self.clear()
 
     def clear(self) -> None:
@@ -63,7 +72,7 @@ class WordTable:
     def _spell(self, first: int) -> None:
         ids = self.spelling.ids(self.words(first))
         if len(self) > len(self._ids):
-            grown = np.empty((max(1024, 2 * len(self)), self.spelling.width), ids.dtype)
+            grown = np.empty((max(1024, int(SPARE * len(self))), self.spelling.width), ids.dtype)
             grown[:first] = self._ids[:first]
             self._ids = grown
         self._ids[first : len(self)] = ids

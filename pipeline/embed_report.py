@@ -46,7 +46,7 @@ def _profile(work: Work, options: BiLMOptions, workers: int) -> Iterator[str]:
         yield f"{seconds:7.1f}  {seconds / work.elapsed / workers:6.1%}  {name}"
     if workers > 1:
         return  # On what machines, nobody knows.
-    needed = operations(options, work.places, work.inputs, work.encoded, work.characters)
+    needed = operations(options, work.places, work.inputs, work.encoded)
     peak = matmul_peak(by_numpy=not has_accelerator())
     yield (
         f"{needed / work.elapsed / 1e9:,.1f} GFLOP/s in the matrix products that the words need, "

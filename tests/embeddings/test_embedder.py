@@ -118,3 +118,39 @@ def test_a_full_table_of_words_changes_nothing(bilm, sentences):
 def test_a_sentence_of_20_000_words_is_embedded(bilm):
     (vectors,) = Embedder(bilm).embed([["long"] * 20_000])
     assert vectors.shape == (3, 20_000, 8) and np.isfinite(vectors).all()
+
+
+ON_AN_ACCELERATOR = """
+import json
+
+import numpy as np
+from embeddings import BiLMOptions, embedder
+from embeddings.bilm import BiLM
+from embeddings.embedder import Embedder
+from embeddings.spelling import spelling_of
+options = BiLMOptions(projection=4, cells=6, filters=((1, 4), (2, 4)), highways=1, layers=2)
+bilm = BiLM(options, spelling_of(options))
+sentences = [[f"w{k % 7}" for k in range(n)] for n in (1, 30, 9, 700, 2, 40, 41, 42, 43, 44, 3)]
+for stateful in (False, True):
+    options = {"stateful": stateful, "batch_size": 3 if stateful else None}
+    embedder.has_accelerator = lambda: False
+    want = list(Embedder(bilm, **options).embed(sentences))
+    embedder.has_accelerator = lambda: True
+    other = Embedder(bilm, batch_words=128, **options)
+    shapes, read = set(), other._read
+    def noted(pieces, state):
+        shapes.update(mask.shape for _, mask in pieces)
+        return read(pieces, state)
+    other._read = noted
+    for a, b in zip(other.embed(sentences), want, strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-5)
+    print(list(map(list, sorted(shapes))))
+"""
+
+
+@pytest.mark.slow
+def test_an_accelerator_gives_the_vectors_of_numpy_in_few_shapes(on_jax, tmp_path):
+    # As compiled by JAX; here for a processor.
+    batches, streams = map(json.loads, on_jax(ON_AN_ACCELERATOR, tmp_path).splitlines())
+    assert all(rows & (rows - 1) == 0 for rows, _ in batches) and len(batches) <= 6
+    assert all(steps in (8, 16, 24, 32, 64, 96, 128, 256, 384, 512) for _, steps in batches + streams)

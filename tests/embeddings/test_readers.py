@@ -12,7 +12,7 @@ from embeddings import BiLM, BiLMOptions, Embedder
 from embeddings.cores import cores, on_cores
 from embeddings.errors import ConfigError
 from embeddings.kernels import lstm_step
-from embeddings.numpy_layer import Matrix
+from embeddings.matrix import Matrix
 from embeddings.sentence_reader import SentenceReader
 from embeddings.spelling import spelling_of
 from embeddings.word_reader import WordReader
@@ -165,7 +165,8 @@ def test_narrow_weights_are_the_nearest(random):
 
 
 @pytest.mark.parametrize(("precision", "most"), [("bfloat16", 0.02), ("int8", 0.03)])
-def test_narrow_weights_change_little_and_the_same_in_any_batch(random, precision, most):
+def test_narrow_weights_change_little_and_the_same_in_any_batch(random, monkeypatch, precision, most):
+    monkeypatch.setattr("embeddings.matrix.multiplies_bfloat16", lambda: False)
     bilm = bilm_of(projection=32, cells=64)
     sentences = [[f"w{k}" for k in random.integers(20, size=n)] for n in (7, 3, 12)]
     wide = list(Embedder(bilm).embed(sentences))
@@ -175,6 +176,16 @@ def test_narrow_weights_change_little_and_the_same_in_any_batch(random, precisio
         np.testing.assert_allclose(one, other, atol=1e-6)
         # The token layer is not of these weights.
         assert (one[0] == want[0]).all() and 0 < np.abs(one - want).max() < most * np.abs(want).max()
+
+
+def test_products_of_bfloat16_change_little(random, monkeypatch):
+    bilm = bilm_of(projection=32, cells=64)
+    sentences = [[f"w{k}" for k in random.integers(20, size=n)] for n in random.integers(1, 12, size=70)]
+    wide = list(Embedder(bilm).embed(sentences))
+    monkeypatch.setattr("embeddings.matrix.multiplies_bfloat16", lambda: True)
+    narrow = list(Embedder(bilm, precision="bfloat16").embed(sentences))
+    for want, got in zip(wide, narrow, strict=True):
+        assert 0 < np.abs(got - want).max() < 0.03 * np.abs(want).max()
 
 
 def test_another_precision_is_for_numpy_only():
