@@ -10,7 +10,7 @@ data in their order: peers in batches of 64, as they take them, Telmo as `Embedd
 as many rounds as asked for. Printed: medians over the rounds, and Telmo's rate as a multiple of each peer's; what share
 of the matmul peak Telmo's matrix products reach, counting those alone that the distinct words and the LSTMs need. With
 --latency also what narrower weights give, and how far their vectors are from those of float32, as a share of their
-size.
+size; likewise bfloat16 without it, where the processor multiplies such numbers.
 """
 
 import argparse
@@ -30,6 +30,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import numpy as np  # noqa: E402
 
 from embeddings import BiLMOptions  # noqa: E402
+from embeddings.bfloat16 import multiplies_bfloat16  # noqa: E402
 from embeddings.published import write_published  # noqa: E402
 from embeddings.weights import weight_shapes  # noqa: E402
 from pipeline.sentence_stream import Sentences  # noqa: E402
@@ -54,7 +55,8 @@ def main() -> None:
     parser.add_argument("--latency", action="store_true", help="a sentence at a time")
     args = parser.parse_args()
     count = args.sentences or (200 if args.latency else 10 * BATCH)
-    own = ["telmo", *(["telmo bfloat16", "telmo int8"] if args.latency else [])]
+    narrow = ["telmo bfloat16", "telmo int8"] if args.latency else ["telmo bfloat16"] * multiplies_bfloat16()
+    own = ["telmo", *narrow]
     sides = [*own, *(args.peer or PEERS)]
     found: dict[str, list[dict]] = {side: [] for side in sides}
     with TemporaryDirectory() as work:

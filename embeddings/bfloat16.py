@@ -1,8 +1,10 @@
 """Numbers of 16 bits, the upper half of a float32, and their products where the processor has them."""
 
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
+import keras
 import ml_dtypes
 import numpy as np
 from keras import ops
@@ -46,7 +48,21 @@ class Bfloat16Product:
 
     def __call__(self, rows: np.ndarray, out: np.ndarray) -> np.ndarray:
         """Float32 `[rows, outputs]` of float32 `[rows, inputs]`, put into `out`."""
+        return widened(self.as_it_comes(rows, out), out)
+
+    def as_it_comes(self, rows: np.ndarray, out: np.ndarray) -> np.ndarray:
+        """The bits of the result, uint16; `out` is not used."""
         padded = np.zeros((-(-len(rows) // TILE) * TILE, rows.shape[1]), np.uint16)
         padded[: len(rows)] = rounded(rows)
-        found = ops.matmul(ops.convert_to_tensor(padded.view(ml_dtypes.bfloat16)), self._weights)
-        return widened(ops.convert_to_numpy(found)[: len(rows)].view(np.uint16), out)
+        found = _product()(padded.view(ml_dtypes.bfloat16), self._weights)
+        return np.asarray(found)[: len(rows)].view(np.uint16)
+
+
+@cache
+def _product() -> Callable:
+    """Of each core by itself, as those of NumPy are here."""
+    if keras.backend.backend() != "jax":
+        return ops.matmul
+    import jax
+
+    return jax.jit(jax.numpy.matmul, compiler_options={"xla_cpu_multi_thread_eigen": False})

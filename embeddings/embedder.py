@@ -46,7 +46,8 @@ class Embedder:
             used if stateful.
         steps: most words of a sentence that Keras computes at once.
         precision: of the weights that are read for every word. With narrower ones a sentence that is read alone takes
-            less time (`benchmarks/embedding.py --latency` tells how much, and how far the vectors are off).
+            less time (`benchmarks/embedding.py --latency` tells how much, and how far the vectors are off). A processor
+            that multiplies bfloat16 does so with many sentences, too.
 
     Raises:
         ConfigError: it is Keras that computes, and another precision than float32 is asked for.

@@ -47,27 +47,6 @@ def _cell(i, j, f, o, memory, cell_clip):
     return memory, (_tanh(o) + FLOAT(1)) * _tanh(memory)
 
 
-@_fast
-def lstm_step(share, place, recurrent, row_of, memory, output, cell_clip):
-    """A step of `ProjectedLSTMCell` for some rows, between its two products.
-
-    Args:
-        share: what inputs give to the gates i, j, f, o, `[inputs, 4 * cells]`.
-        place: int `[rows]`, the input of each row.
-        recurrent: what the hidden state gives to the gates, `[hidden states, 4 * cells]`.
-        row_of: int `[rows]`, the hidden state of each row.
-        memory: `[rows, cells]`, changed in place.
-        output: where twice the cell's output is put, `[rows, cells]`.
-        cell_clip: bound on the absolute values of the memory.
-    """
-    rows, n = memory.shape
-    for r in range(rows):
-        x, h, c, out = share[place[r]], recurrent[row_of[r]], memory[r], output[r]
-        for k in range(n):
-            i, j, f, o = x[k] + h[k], x[n + k] + h[n + k], x[2 * n + k] + h[2 * n + k], x[3 * n + k] + h[3 * n + k]
-            c[k], out[k] = _cell(i, j, f, o, c[k], cell_clip)
-
-
 def _wide(number):
     raise NotImplementedError
 
@@ -78,6 +57,30 @@ def _(number):
         # The upper half of a float32 is a bfloat16.
         return lambda number: np.uint32(np.uint32(number) << np.uint32(16)).view(np.float32)
     return lambda number: FLOAT(number)  # noqa: PLW0108
+
+
+@_fast
+def lstm_step(share, place, recurrent, before, row_of, memory, output, cell_clip):
+    """A step of `ProjectedLSTMCell` for some rows, between its two products.
+
+    Args:
+        share: what inputs give to the gates i, j, f, o, `[inputs, 4 * cells]`.
+        place: int `[rows]`, the input of each row.
+        recurrent: what hidden states give to the gates, `[hidden states, 4 * cells]`; float32, or bfloat16 in uint16.
+        before: likewise, of the states before sentences.
+        row_of: int `[rows]`, the hidden state of each row; -1, -2, ... are the first, the second, ... of `before`.
+        memory: `[rows, cells]`, changed in place.
+        output: where twice the cell's output is put, `[rows, cells]`.
+        cell_clip: bound on the absolute values of the memory.
+    """
+    rows, n = memory.shape
+    for r in range(rows):
+        x, c, out = share[place[r]], memory[r], output[r]
+        h = recurrent[row_of[r]] if row_of[r] >= 0 else before[-1 - row_of[r]]
+        for k in range(n):
+            i, j = x[k] + _wide(h[k]), x[n + k] + _wide(h[n + k])
+            f, o = x[2 * n + k] + _wide(h[2 * n + k]), x[3 * n + k] + _wide(h[3 * n + k])
+            c[k], out[k] = _cell(i, j, f, o, c[k], cell_clip)
 
 
 @_fast

@@ -1,13 +1,25 @@
 """Weights whose numbers may be narrower than float32, and their products."""
 
-from collections.abc import Callable
-
 import numpy as np
 
 from embeddings.bfloat16 import Bfloat16Product, multiplies_bfloat16, rounded, widened
 from embeddings.options import Precision
 
-Product = Callable[[np.ndarray, np.ndarray], np.ndarray]
+
+class Float32Product:
+    """Multiplies rows with weights `[inputs, outputs]`."""
+
+    def __init__(self, weights: np.ndarray):
+        self._weights = weights
+
+    def __call__(self, rows: np.ndarray, out: np.ndarray) -> np.ndarray:
+        """Float32 `[rows, outputs]` of float32 `[rows, inputs]`, put into `out`."""
+        return np.matmul(rows, self._weights, out=out)
+
+    as_it_comes = __call__
+
+
+Product = Float32Product | Bfloat16Product
 
 
 class Matrix:
@@ -51,11 +63,10 @@ class Matrix:
         return np.ascontiguousarray(widened(self._rows).T)
 
     def product(self) -> Product:
-        """Multiplies rows `[rows, inputs]` with the weights, and puts it into `out`, `[rows, outputs]`."""
+        """Multiplies many rows with the weights."""
         if self._product:
             return self._product
-        weights = self.by_input()
-        return lambda rows, out: np.matmul(rows, weights, out=out)
+        return Float32Product(self.by_input())
 
 
 def matrix_of_many(weights: np.ndarray, precision: Precision) -> Matrix:

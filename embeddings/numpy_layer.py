@@ -84,9 +84,8 @@ class NumPyLayer:
         products: list[Product] = []
         if not alone:
             products = [self._recurrent.product(), self._projection.product()]
-            # What the states before sentences give to the gates stands before what those of the streams give.
-            gates = room.array("gates", len(begin[0]) + streams.rows, 4 * self.cells)
-            products[0](begin[0], gates[: len(begin[0])])
+            # What the states before sentences give to the gates.
+            before = products[0].as_it_comes(begin[0], room.array("before", len(begin[0]), 4 * self.cells))
         for first, last in streams.pieces(at_once):
             begins = streams.begins[first : last + 1]
             piece = slice(begins[0], begins[-1])
@@ -99,27 +98,26 @@ class NumPyLayer:
             if alone:
                 self._read_alone(share, *part)
             else:
-                self._read_rows(share, begins - begins[0], products, gates, room, *part)
+                self._read_rows(share, begins - begins[0], products, before, room, *part)
         return computed
 
-    def _read_rows(self, share, begins, products, gates, room, place, new, begin, state, found) -> None:
+    def _read_rows(self, share, begins, products, before, room, place, new, begin, state, found) -> None:
         recurrent, projection = products
         for first, last in pairwise(begins.tolist()):
             hidden, memory = (rows[: last - first] for rows in state)
             row_of = new[first:last]
             old = np.flatnonzero(row_of < 0)
-            known = len(begin[0])
-            if len(old) == last - first:
-                recurrent(hidden, gates[known : known + len(old)])
-                row_of = np.arange(known, known + len(old))
-            else:
-                recurrent(hidden[old], gates[known : known + len(old)])
+            if len(old) < last - first:
                 fresh = np.flatnonzero(row_of >= 0)
                 memory[fresh] = begin[1][row_of[fresh]]
-                row_of = row_of.copy()
-                row_of[old] = range(known, known + len(old))
+                row_of = -1 - row_of
+                row_of[old] = range(len(old))
+                states = hidden[old]
+            else:
+                row_of, states = np.arange(len(old)), hidden
+            gates = recurrent.as_it_comes(states, room.array("gates", len(old), 4 * self.cells))
             output = room.array("output", *memory.shape)
-            lstm_step(share, place[first:last], gates, row_of, memory, output, self._clips[0])
+            lstm_step(share, place[first:last], gates, before, row_of, memory, output, self._clips[0])
             if self._projection.outputs:
                 projection(output, hidden)
                 np.clip(hidden, -self._clips[1], self._clips[1], out=hidden)

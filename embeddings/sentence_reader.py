@@ -5,7 +5,6 @@ from itertools import product
 
 import numpy as np
 
-from embeddings.bfloat16 import multiplies_bfloat16
 from embeddings.bilm import BiLM
 from embeddings.cores import cores, on_cores
 from embeddings.numpy_layer import NumPyLayer
@@ -47,8 +46,6 @@ class SentenceReader:
         self.rows = rows
         self.inputs = 0
         self._options = bilm.options
-        # Products of bfloat16 have threads of their own.
-        self._share = 2 if precision == "bfloat16" and multiplies_bfloat16() else 1
         self._stacks = [[NumPyLayer(layer, precision) for layer in stack.layers] for stack in bilm.stacks]
         # Of each direction the state after the first frame word.
         self._begin: list[State] = []
@@ -125,7 +122,7 @@ class SentenceReader:
 
     def _shared_out(self, lengths: np.ndarray) -> list[np.ndarray]:
         """The sentences that have words, the longest first, in as many parts as keep the cores busy."""
-        most, directions = max(1, cores() // self._share), self._options.directions
+        most, directions = cores(), self._options.directions
         wanted = most if most % directions else most // directions
         longest_first = np.argsort(-lengths, kind="stable")[: np.count_nonzero(lengths)]
         parts = max(1, min(wanted, int(lengths.sum()) // WORDS_APART, len(longest_first)))
