@@ -14,6 +14,7 @@ import typer
 
 from embeddings.errors import InputError, OutputError, TelmoError
 from embeddings.tokenizer import TokenizerName
+from pipeline.cli_keys import keys
 
 # TensorFlow greets on standard error; a user's own setting wins.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -26,6 +27,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
+app.add_typer(keys)
 
 Config = Annotated[Path, typer.Argument(metavar="CONFIG", help="A YAML file; see configs/.")]
 Changes = Annotated[
