@@ -99,7 +99,7 @@ class Access:
     def _telling_limits(self, key: ApiKey, send: Send) -> Send:
         async def send_with_limits(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message = message | {"headers": [*message.get("headers", []), *self._limits.headers(key)]}
+                message = {**message, "headers": [*message.get("headers", []), *self._limits.headers(key)]}
             await send(message)
 
         return send_with_limits
