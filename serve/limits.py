@@ -133,8 +133,11 @@ class Limits:
         identity = (key.name, key.requests_per_minute, key.words_per_minute)
         if identity not in self._buckets:
             self._buckets = {known: buckets for known, buckets in self._buckets.items() if known[0] != key.name}
-            self._buckets[identity] = _Buckets(*(limit and TokenBucket(limit, self._clock) for limit in identity[1:]))
+            self._buckets[identity] = _Buckets(*map(self._new, identity[1:]))
         return self._buckets[identity]
+
+    def _new(self, limit: int | None) -> TokenBucket | None:
+        return TokenBucket(limit, self._clock) if limit else None
 
 
 def _too_many(what: str, key: ApiKey, limit: int, wait: float) -> TooMany:

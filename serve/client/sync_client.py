@@ -2,7 +2,7 @@
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from typing import TYPE_CHECKING, Any, Self
 
@@ -180,7 +180,7 @@ class Client(Settings):
         check_answer(response.status_code, response.headers, body)
         return body
 
-    def _lines(self, call: Call, pursuit: Pursuit) -> Iterator[bytes]:
+    def _lines(self, call: Call, pursuit: Pursuit) -> Generator[bytes, None, None]:
         with self._told(), self._http.stream(**self._request(call, pursuit)) as response:
             pieces = pursuit.within(response.iter_bytes())
             if response.status_code != 200:
