@@ -92,7 +92,7 @@ class AsyncClient(Settings):
         name, position = model or await self._model(), 0
         under_way: deque[asyncio.Task[list[Prediction | NotUsable]]] = deque()
         try:
-            for part in cut(texts, self._line_texts):
+            for part in self._line_parts(texts):
                 under_way.append(asyncio.create_task(self._answer_part(name, part, position, logits, version)))
                 position += len(part)
                 if len(under_way) == self._concurrency:

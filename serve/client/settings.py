@@ -1,16 +1,19 @@
 """What both clients are given, and how they speak HTTP."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 # httpx has had no release since 2024; this goes on with it.
 import httpx2 as httpx
 
 from serve.client.errors import ClientError, DeadlinePassed, NotReached, NotUnderstood
-from serve.client.messages import Call, Model
+from serve.client.messages import Call, Model, cut
 from serve.client.retries import Pursuit, Retries
+
+if TYPE_CHECKING:
+    from models.predictor import Text
 
 URL = "http://127.0.0.1:8000"
 KEY = "TELMO_API_KEY"
@@ -20,7 +23,9 @@ Pool = Literal["none", "mean", "max"]
 
 _CONNECT_SECONDS = 5.0
 _EMBED_TEXTS = 32
-_LINES = 64
+_LINES, _LINE_CHARACTERS = 64, 80_000
+"""Of a request of JSON lines: so much the server takes in before it must be read from (64 lines, 1 MiB; a character
+takes 12 bytes at most), and a client of HTTP/1.1 reads when all is sent."""
 
 
 class Settings:
@@ -57,7 +62,6 @@ class Settings:
         self._retries = retries or Retries()
         self._predict_texts = max(batch_texts, 1)
         self._embed_texts = min(self._predict_texts, _EMBED_TEXTS)
-        # So many the server takes in before it must be read from; a client of HTTP/1.1 reads when all is sent.
         self._line_texts = min(self._predict_texts, _LINES)
         try:
             address = httpx.URL(url)
@@ -86,6 +90,10 @@ class Settings:
             raise ClientError(f"which model? expected model=, one of {', '.join(sorted(names)) or 'none, as none is'}")
         self.model = names.pop()
         return self.model
+
+    def _line_parts(self, texts: "Iterable[Text]") -> "Iterator[list[Text]]":
+        """The texts of each request of JSON lines."""
+        return cut(texts, self._line_texts, _LINE_CHARACTERS)
 
     def _request(self, call: Call, pursuit: Pursuit) -> dict[str, Any]:
         """The arguments of a try for httpx."""

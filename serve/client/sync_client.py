@@ -121,7 +121,7 @@ class Client(Settings):
         """
         check_texts(texts)
         name, position = model or self._model(), 0
-        for part in cut(texts, self._line_texts):
+        for part in self._line_parts(texts):
             pursuit, done = self._pursuit(), 0
             while done < len(part):
                 try:
