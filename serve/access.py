@@ -4,7 +4,6 @@ A key is sent as `Authorization: Bearer KEY` (RFC 6750, section 2.1) or `X-API-K
 proxies write to their logs. What the key may ask of the models is held by `serve.guard`.
 """
 
-import ipaddress
 import logging
 from collections import OrderedDict
 from collections.abc import Callable
@@ -21,12 +20,11 @@ from serve.limits import Limits, TokenBucket
 
 log = logging.getLogger("telmo.serve")
 
-OPEN_PATHS = frozenset(
-    {"/", "/v2/health/live", "/v2/health/ready", "/ping"}
-    # The description of the API holds nothing of the models, and a browser sends no key for a page.
-    | {"/docs", "/docs/oauth2-redirect", "/redoc", "/openapi.json", "/favicon.ico"}
-)
-OPEN_FOLDERS = ("/static/", "/static-offline-docs/")
+HEALTH = frozenset({"/v2/health/live", "/v2/health/ready", "/ping"})
+
+OPEN_PATHS = HEALTH | {"/", "/docs", "/docs/oauth2-redirect", "/redoc", "/openapi.json", "/favicon.ico"}
+"""A browser sends no key for a page. The description of the API holds nothing of the models."""
+OPEN_FOLDERS = ("/page/", "/static-offline-docs/")
 """Of files that are served as they are."""
 
 _FAILURES_PER_MINUTE = 30
@@ -151,16 +149,6 @@ def is_open(scope: Scope) -> bool:
     """Whether a request needs no key. The router reads the same path, and takes it by the letter, too."""
     path = path_of(scope)
     return path in OPEN_PATHS or path.startswith(OPEN_FOLDERS)
-
-
-def warn_if_open(host: str, keys: object) -> None:
-    """Say once that anybody who reaches the server may ask it."""
-    try:
-        loopback = host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        loopback = False
-    if not keys and not loopback:
-        log.warning("everybody who reaches %s may ask the models; expected --keys FILE, from telmo keys add", host)
 
 
 def describe_keys(schema: dict[str, Any]) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from fastapi.testclient import TestClient
 from starlette.responses import JSONResponse
 
 from embeddings.selection import Selection
-from serve.access import OPEN_PATHS, Access, Failures, describe_keys, tokens_of, warn_if_open
+from serve.access import OPEN_PATHS, Access, Failures, describe_keys, tokens_of
 from serve.answers import Answer, ServedInfo
 from serve.errors import RequestError, TooMany
 from serve.guard import Guarded
@@ -337,19 +337,6 @@ def test_an_application_behind_a_prefix_reads_paths_as_its_router_does(asking, s
 
 def test_a_field_that_is_no_text_is_no_key():
     assert tokens_of({"headers": [(b"authorization", b"Bearer \xff\x00")]}) == {"ÿ\x00"}
-
-
-@pytest.mark.parametrize(
-    ("host", "keys", "told"),
-    [
-        *((host, None, 0) for host in ("127.0.0.1", "127.9.9.9", "::1", "localhost")),
-        *((host, None, 1) for host in ("0.0.0.0", "::", "example.org")),
-        ("0.0.0.0", "keys.json", 0),
-    ],
-)
-def test_a_server_that_all_can_reach_says_that_it_is_open(caplog, host, keys, told):
-    warn_if_open(host, keys)
-    assert len(caplog.records) == told
 
 
 def test_the_api_document_says_where_a_key_is_needed():
