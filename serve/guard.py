@@ -15,6 +15,7 @@ from serve.answers import Answer, Embedding, ServedInfo, Service
 from serve.errors import NotAllowed, NotAuthenticated, RequestError, TooLate
 from serve.keys import Action, ApiKey
 from serve.limits import Limits
+from serve.text_limits import words_of
 
 if TYPE_CHECKING:
     from models.predictor import Text
@@ -94,7 +95,7 @@ class Guarded:
     @contextmanager
     def _counted(self, key: ApiKey, texts: Sequence["Text"]) -> Iterator[None]:
         """Count the words of texts; those of a request that is refused before any work do not count."""
-        words = count_words(texts)
+        words = sum(map(words_of, texts))
         self._limits.take_words(key, words)
         try:
             yield
@@ -103,13 +104,6 @@ class Guarded:
         except (RequestError, InputError):
             self._limits.give_back_words(key, words)
             raise
-
-
-def count_words(texts: "Sequence[Text] | Text") -> int:
-    """The words of raw texts, of lists of words, or of pairs of either; each text has one at least."""
-    if isinstance(texts, str):
-        return max(len(texts.split()), 1)
-    return sum(map(count_words, texts))
 
 
 def _known(caller: Caller) -> ApiKey:
