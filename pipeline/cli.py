@@ -6,6 +6,7 @@ Nothing that computes is imported before a command needs it, so that `--help` an
 import json
 import logging
 import os
+import re
 import sys
 from pathlib import Path
 from typing import Annotated, Any, get_args
@@ -14,7 +15,7 @@ import typer
 
 from embeddings.errors import InputError, OutputError, TelmoError
 from embeddings.tokenizer import TokenizerName
-from pipeline.cli_keys import keys
+from pipeline import cli_keys
 from serve.options import ServeOptions
 
 # TensorFlow greets on standard error; a user's own setting wins.
@@ -28,7 +29,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-app.add_typer(keys)
+app.add_typer(cli_keys.keys)
 
 Config = Annotated[Path, typer.Argument(metavar="CONFIG", help="A YAML file; see configs/.")]
 Changes = Annotated[
@@ -479,8 +480,22 @@ def serve(
     max_texts: Annotated[int, typer.Option(help="Most texts of a request.", min=1)] = SERVE.max_texts,
     max_words: Annotated[int, typer.Option(help="Most words of a request.", min=1)] = SERVE.max_words,
     max_text_words: Annotated[int, typer.Option(help="Most words of a text.", min=1)] = SERVE.max_text_words,
+    keys: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="API keys, from telmo keys add; by default everybody may ask."),
+    ] = None,
+    cors_origin: Annotated[
+        list[str] | None,
+        typer.Option(metavar="ORIGIN", help="Whose pages may ask from a browser: https://example.org, again for more."),
+    ] = None,
+    allowed_host: Annotated[
+        list[str] | None,
+        typer.Option(metavar="HOST", help="Refuse requests that name another host; *.example.org, again for more."),
+    ] = None,
 ) -> None:
     """Answer over REST."""
+    from serve.exposure import warning_of
+    from serve.keys import read_keys
     from serve.listener import listen
     from serve.registry import find_served
     from serve.server import run_server
@@ -498,9 +513,30 @@ def serve(
         max_texts=max_texts,
         max_words=max_words,
         max_text_words=max_text_words,
+        keys=keys,
+        cors_origins=tuple(_origin(one) for one in cors_origin or []),
+        allowed_hosts=tuple(_host(one) for one in allowed_host or []),
     )
+    if keys:
+        read_keys(keys)
     listener = listen(host, port)
+    if warning := warning_of(host, keys):
+        print(f"telmo: {warning}", file=sys.stderr)
     run_server(find_served(models, shadows), listener, asked)
+
+
+def _origin(text: str) -> str:
+    # As browsers write it (RFC 6454, section 6.2): in small letters, without a path.
+    if text != "*" and not re.fullmatch(r"https?://([a-z0-9.-]+|\[[0-9a-f:]+\])(:\d+)?", text):
+        raise typer.BadParameter(f"'{text}'; expected one such as https://example.org", param_hint="--cors-origin")
+    return text
+
+
+def _host(text: str) -> str:
+    if not re.fullmatch(r"(\*\.)?[A-Za-z0-9.-]+|\[[0-9a-f:]+\]", text):
+        message = f"'{text}'; expected a name such as example.org, without a port, or an address such as [::1]"
+        raise typer.BadParameter(message, param_hint="--allowed-host")
+    return text
 
 
 def _shadow(text: str) -> tuple[str, str]:

@@ -151,6 +151,9 @@ def is_open(scope: Scope) -> bool:
     return path in OPEN_PATHS or path.startswith(OPEN_FOLDERS)
 
 
+_PROBLEM = {"application/json": {"schema": {"type": "object"}}}
+
+
 def describe_keys(schema: dict[str, Any]) -> dict[str, Any]:
     """An OpenAPI document that says which operations need a key, and how it is sent."""
     schemes = {
@@ -159,8 +162,12 @@ def describe_keys(schema: dict[str, Any]) -> dict[str, Any]:
     }
     schema.setdefault("components", {})["securitySchemes"] = schemes
     schema["security"] = [{name: []} for name in schemes]
+    refusals = {"401": "no valid API key", "403": "the key is not for this", "429": "the key's limit is reached"}
     for path, operations in schema.get("paths", {}).items():
-        if path in OPEN_PATHS:
-            for operation in operations.values():
+        for operation in operations.values():
+            if path in OPEN_PATHS:
                 operation["security"] = []
+                continue
+            for status, description in refusals.items():
+                operation["responses"].setdefault(status, {"description": description, "content": _PROBLEM})
     return schema

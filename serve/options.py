@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,9 @@ class ServeOptions:
         max_text_words: of one text.
         max_numbers: of the vectors that answer a request.
         max_body: bytes of a request's body.
+        keys: file of the API keys (`serve.keys`); without one everybody may ask.
+        cors_origins: whose pages may ask from a browser, such as `https://example.org`, or `*` for all.
+        allowed_hosts: that requests may name, such as `models.example.org` or `*.example.org`; all if there are none.
     """
 
     workers: int = 1
@@ -37,3 +41,6 @@ class ServeOptions:
     max_text_words: int = 10_000
     max_numbers: int = 4_000_000
     max_body: int = 8 * 1024 * 1024
+    keys: Path | None = None
+    cors_origins: tuple[str, ...] = ()
+    allowed_hosts: tuple[str, ...] = ()

@@ -84,6 +84,8 @@ def worker_app(found: Mapping[str, FoundModel], options: ServeOptions) -> FastAP
     # Each head is a graph of its own, which TensorFlow takes for a mistake.
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
     from serve.app import build_app
+    from serve.protection import describe_protection, protect
+    from serve.refusals import Refusals
     from serve.served_models import ServedModels
 
     models = ServedModels(found, options)
@@ -92,7 +94,9 @@ def worker_app(found: Mapping[str, FoundModel], options: ServeOptions) -> FastAP
     gc.freeze()
     models.load()
 
-    app = build_app(models, options, lifespan=models.lifespan)
+    service, middlewares = protect(models, options, Refusals())
+    app = build_app(service, options, middlewares=middlewares, lifespan=models.lifespan)
+    describe_protection(app, options)
     app.state.stop = models.stop
     return app
 
