@@ -105,22 +105,18 @@ def test_the_api_document_says_that_keys_are_needed(serving, keys):
 
 def test_the_body_of_a_caller_without_a_key_is_not_read(service, keys):
     add_key(keys, "a")
-    app, read = build(service, keys=keys), []
+    app, read, sent = build(service, keys=keys), [], []
 
-    async def scenario():
-        async def receive():
-            read.append(True)
-            return {"type": "http.request", "body": b"", "more_body": True}
+    async def receive():
+        read.append(True)
+        return {"type": "http.request", "body": b"", "more_body": True}
 
-        async def send(message):
-            sent.append(message)
+    async def send(message):
+        sent.append(message)
 
-        sent = []
-        scope = {"type": "http", "method": "POST", "path": PREDICT, "headers": [], "query_string": b"", "state": {}}
-        await app(scope | {"app": app, "root_path": "", "http_version": "1.1", "client": ("1.2.3.4", 5)}, receive, send)
-        return sent[0]["status"]
-
-    assert asyncio.run(scenario()) == 401 and not read
+    scope = {"type": "http", "method": "POST", "path": PREDICT, "headers": [], "query_string": b""}
+    asyncio.run(app(scope, receive, send))
+    assert sent[0]["status"] == 401 and not read
 
 
 def test_refusals_have_the_headers_of_every_answer(serving, keys):
@@ -156,8 +152,16 @@ def test_pages_of_a_site_that_is_named_may(serving, keys):
 
 @pytest.mark.parametrize(
     ("host", "status"),
-    [("models.example.org", 200), ("MODELS.example.org:8000", 200), ("[::1]:8000", 200), ("evil.org", 400)]
-    + [("example.org", 400), ("models.example.org.evil.org", 400), ("", 400), ("127.0.0.1", 400)],
+    [
+        ("models.example.org", 200),
+        ("MODELS.example.org:8000", 200),
+        ("[::1]:8000", 200),
+        ("evil.org", 400),
+        ("example.org", 400),
+        ("models.example.org.evil.org", 400),
+        ("127.0.0.1", 400),
+        ("", 400),
+    ],
 )
 def test_a_server_answers_for_its_own_names_only(serving, host, status):
     client = serving(allowed_hosts=("*.example.org", "[::1]"))
@@ -204,9 +208,8 @@ def test_the_python_client_waits_as_a_limit_asks(service, keys, monkeypatch):
 
     class Transport(httpx2.BaseTransport):
         def handle_request(self, request):
-            answer = client.send(
-                client.build_request(request.method, request.url.path, headers=request.headers, content=request.read())
-            )
+            body = request.read()
+            answer = client.request(request.method, request.url.path, headers=request.headers, content=body)
             return httpx2.Response(answer.status_code, headers=answer.headers, content=answer.content)
 
     monkeypatch.setattr("serve.client.sync_client.time.sleep", waited.append)
