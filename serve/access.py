@@ -20,7 +20,7 @@ from serve.limits import Limits, TokenBucket
 
 log = logging.getLogger("telmo.serve")
 
-HEALTH = frozenset({"/v2/health/live", "/v2/health/ready", "/ping"})
+HEALTH = frozenset({"/v2/health/live", "/v2/health/ready", "/ping", "/health"})
 
 OPEN_PATHS = HEALTH | {"/", "/docs", "/docs/oauth2-redirect", "/redoc", "/openapi.json", "/favicon.ico"}
 """A browser sends no key for a page. The description of the API holds nothing of the models."""
@@ -56,6 +56,8 @@ class Access:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return await self._app(scope, receive, send)
+        # Of requests on one connection each begins with what the one before has set.
+        CALLER.set(None)
         if is_open(scope):
             CALLER.set("open")
             return await self._app(scope, receive, send)

@@ -72,6 +72,14 @@ class ApiKey(BaseModel):
             raise ValueError(f"found {name!r}; expected at most 64 letters, digits and . _ -")
         return name
 
+    @field_validator("models")
+    @classmethod
+    def _end_in_their_star(cls, models: list[str]) -> list[str]:
+        wrong = next((scope for scope in models if "*" in scope[:-1]), None)
+        if wrong:
+            raise ValueError(f"found '{wrong}'; expected a name, or the beginning of names with a * behind it")
+        return models
+
     def may_ask(self, model: str) -> bool:
         """Whether the model is in the key's scope."""
         return any(model == scope or (scope[-1] == "*" and model.startswith(scope[:-1])) for scope in self.models)
@@ -86,11 +94,14 @@ class KeyFile(BaseModel):
 
     @field_validator("keys")
     @classmethod
-    def _names_differ(cls, keys: list[ApiKey]) -> list[ApiKey]:
+    def _differ(cls, keys: list[ApiKey]) -> list[ApiKey]:
         names = [key.name for key in keys]
         twice = next((name for name in names if names.count(name) > 1), None)
         if twice:
             raise ValueError(f"two keys have the name '{twice}'")
+        digests = [secret.sha256 for key in keys for secret in key.secrets]
+        if len(set(digests)) < len(digests):
+            raise ValueError("two of the secrets are the same; expected each once, as it tells who asks")
         return keys
 
 

@@ -9,6 +9,9 @@ from email.utils import parsedate_to_datetime
 
 from serve.client.errors import ClientError, DeadlinePassed, NotReached, NotReady, TooMany
 
+_HOUR = 3_600_000
+"""Milliseconds."""
+
 
 @dataclass(frozen=True)
 class Retries:
@@ -83,9 +86,9 @@ class Pursuit:
             yield piece
 
     def headers(self) -> dict[str, str]:
-        """Tells the server after how long it need not answer any more."""
+        """Tells the server after how long it need not answer any more; it knows of an hour at most."""
         left = self.left
-        return {} if left is None else {"X-Request-Timeout-Ms": str(max(int(left * 1_000), 1))}
+        return {} if left is None else {"X-Request-Timeout-Ms": str(min(max(int(left * 1_000), 1), _HOUR))}
 
     def wait_after(self, error: ClientError) -> float:
         """Seconds to wait before the next try.

@@ -97,3 +97,21 @@ print([module for module in {heavy} if module in sys.modules])
 """
     done = subprocess.run([sys.executable, "-c", code], cwd=house, capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "[]"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--keys", "none.json"], "none.json: cannot be read"),
+        (["--cors-origin", "https://example.org/"], "expected one such as https://example.org"),
+        (["--cors-origin", "null"], "expected one such as https://example.org"),
+        (["--allowed-host", "example.org:8000"], "expected a name such as example.org, without a port"),
+        (["--allowed-host", "*"], "expected a name such as example.org, without a port"),
+    ],
+)
+def test_a_server_does_not_start_with_protection_that_is_none(capsys, tmp_path, monkeypatch, arguments, message):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as end:
+        main(["serve", "no-model", *arguments])
+    assert end.value.code == 2
+    assert message in " ".join(capsys.readouterr().err.replace("│", " ").split())

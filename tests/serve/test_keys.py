@@ -161,6 +161,8 @@ GOOD = {"name": "a", "secrets": [{"sha256": "0" * 64}], "created": "2026-01-31T1
         ("[]", "the file: "),
         ({"keys": [GOOD | {"modles": ["x"]}]}, "keys.0.modles: extra inputs are not permitted"),
         ({"keys": [GOOD, GOOD]}, "keys: two keys have the name 'a'"),
+        ({"keys": [GOOD, GOOD | {"name": "b"}]}, "keys: two of the secrets are the same"),
+        ({"keys": [GOOD | {"models": ["a*b"]}]}, "keys.0.models: found 'a*b'; expected a name"),
         ({"keys": [GOOD | {"name": "a\nb"}]}, "keys.0.name: found 'a\\nb'; expected at most 64 letters"),
         ({"keys": [GOOD | {"secrets": [{"sha256": "secret"}]}]}, "keys.0.secrets.0.sha256"),
         (

@@ -140,6 +140,9 @@ def test_the_server_is_told_the_time_that_is_left(ask, server):
     assert 0 < int(server.requests[0].headers["X-Request-Timeout-Ms"]) <= 2500
     ask("predict", ["a"], model="docs", settings={"timeout": None})
     assert "X-Request-Timeout-Ms" not in server.requests[1].headers
+    # The server refuses more.
+    ask("predict", ["a"], model="docs", settings={"timeout": 86_400})
+    assert server.requests[2].headers["X-Request-Timeout-Ms"] == "3600000"
 
 
 def test_an_answer_that_does_not_come_in_time_is_not_asked_for_again(ask, server):
