@@ -32,16 +32,9 @@ if TYPE_CHECKING:
 
 
 class AsyncClient(Settings):
-    """As `Client`, for asyncio; use it in an `async with`.
+    """As `Client`, for asyncio; use it in an `async with`."""
 
-    Args:
-        concurrency: most requests that a call has under way at once.
-        settings: those of `serve.client.settings.Settings`.
-    """
-
-    def __init__(self, *args: Any, concurrency: int = 4, **settings: Any):
-        super().__init__(*args, **settings)
-        self._concurrency = max(concurrency, 1)
+    def _open(self) -> None:
         self._http = httpx.AsyncClient(**self._options)
 
     async def __aenter__(self) -> Self:

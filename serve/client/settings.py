@@ -39,6 +39,7 @@ class Settings:
             texts is several requests.
         retries: how often to ask again.
         batch_texts: most texts of a request.
+        concurrency: most requests that a call of an `AsyncClient` has under way at once; a `Client` has one.
         transport: of httpx2, in place of its own.
 
     Raises:
@@ -54,12 +55,14 @@ class Settings:
         timeout: float | None = 60.0,
         retries: Retries | None = None,
         batch_texts: int = 256,
+        concurrency: int = 4,
         transport: Any = None,
     ):
         self.url = url
         self.model = model
         self._timeout = timeout
         self._retries = retries or Retries()
+        self._concurrency = max(concurrency, 1)
         self._predict_texts = max(batch_texts, 1)
         self._embed_texts = min(self._predict_texts, _EMBED_TEXTS)
         self._line_texts = min(self._predict_texts, _LINES)
@@ -77,6 +80,11 @@ class Settings:
             "headers": {"Authorization": f"Bearer {key}"} if key else {},
             "transport": transport,
         }
+        self._open()
+
+    def _open(self) -> None:
+        """Make the client of httpx."""
+        raise NotImplementedError
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.url!r}, model={self.model!r})"

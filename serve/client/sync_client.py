@@ -33,13 +33,9 @@ if TYPE_CHECKING:
 
 
 class Client(Settings):
-    """Asks a server and waits for the answers. Threads may share it; close it, or use it in a `with`.
+    """Asks a server and waits for the answers. Threads may share it; close it, or use it in a `with`."""
 
-    Args: those of `serve.client.settings.Settings`.
-    """
-
-    def __init__(self, *args: Any, **settings: Any):
-        super().__init__(*args, **settings)
+    def _open(self) -> None:
         self._http = httpx.Client(**self._options)
 
     def __enter__(self) -> Self:
