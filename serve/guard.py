@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal
 from embeddings.errors import InputError
 from embeddings.selection import Selection
 from serve.answers import Answer, Embedding, ServedInfo, Service
-from serve.errors import NotAllowed, NotAuthenticated, RequestError, TooLate
+from serve.errors import NotAllowed, NotAuthenticated, NotFound, RequestError, TooLate
 from serve.keys import Action, ApiKey
 from serve.limits import Limits
 from serve.text_limits import words_of
@@ -53,8 +53,9 @@ class Guarded:
         Raises:
             NotAllowed: the caller may not ask this model, which may not even exist.
         """
-        _allowed(name)
-        return self._service.model(name, version)
+        key = _allowed(name)
+        with self._telling_own_names(key, name):
+            return self._service.model(name, version)
 
     async def predict(
         self,
@@ -71,7 +72,8 @@ class Guarded:
             NotAllowed: the caller may not ask this of this model.
             TooMany, TooLarge: its words are used up.
         """
-        with self._counted(_allowed(name, "predict"), texts):
+        key = _allowed(name, "predict")
+        with self._telling_own_names(key, name), self._counted(key, texts):
             return await self._service.predict(name, texts, version=version, logits=logits, timeout=timeout)
 
     async def embed(
@@ -89,8 +91,21 @@ class Guarded:
             NotAllowed: the caller may not ask this of this model.
             TooMany, TooLarge: its words are used up.
         """
-        with self._counted(_allowed(name, "embed"), texts):
+        key = _allowed(name, "embed")
+        with self._telling_own_names(key, name), self._counted(key, texts):
             return await self._service.embed(name, texts, selection, version=version, timeout=timeout)
+
+    @contextmanager
+    def _telling_own_names(self, key: ApiKey, name: str) -> Iterator[None]:
+        """Where there is no such model, name no others than the key may ask."""
+        try:
+            yield
+        except NotFound:
+            names = dict.fromkeys(model.name for model in self._service.models() if key.may_ask(model.name))
+            if name in names:
+                # There is no such version.
+                raise
+            raise NotFound(f"no model '{name}'; expected one of {', '.join(names) or 'none, as none is'}") from None
 
     @contextmanager
     def _counted(self, key: ApiKey, texts: Sequence["Text"]) -> Iterator[None]:

@@ -8,7 +8,7 @@ from starlette.responses import JSONResponse
 from embeddings.selection import Selection
 from serve.access import OPEN_PATHS, Access, Failures, describe_keys, tokens_of
 from serve.answers import Answer, ServedInfo
-from serve.errors import RequestError, TooMany
+from serve.errors import NotFound, RequestError, TooMany
 from serve.guard import Guarded
 from serve.key_ring import KeyRing
 from serve.keys import add_key, revoke_key
@@ -24,11 +24,17 @@ class Fake:
         return [ServedInfo(name, None, "ready", "classification", [], {}, "a") for name in ("docs", "docs-2", "other")]
 
     def model(self, name, version=None):
-        return next(model for model in self.models() if model.name == name)
+        names = [model.name for model in self.models()]
+        if name not in names:
+            raise NotFound(f"no model '{name}'; expected one of {', '.join(names)}")
+        if version not in (None, "1"):
+            raise NotFound(f"no version {version} of {name}; expected 1")
+        return self.models()[names.index(name)]
 
     async def predict(self, name, texts, *, version=None, logits=False, timeout=None):
         if self.refusal:
             raise self.refusal
+        self.model(name, version)
         return Answer(name, version, "classification", [], 1.0)
 
     async def embed(self, name, texts, selection, *, version=None, timeout=None):
@@ -59,8 +65,8 @@ def build(service, keys):
         return {"models": len(guarded.models())}
 
     @app.get("/v2/models/{name}")
-    async def model(name: str):
-        return guarded.model(name).name
+    async def model(name: str, version: str | None = None):
+        return guarded.model(name, version).name
 
     @app.post("/v1/models/{name}:predict")
     async def predict(name: str, texts: list[str]):
@@ -184,6 +190,15 @@ def test_a_model_that_does_not_exist_looks_like_one_that_may_not_be_asked(asking
     existing, none = (client.get(f"/v2/models/{name}") for name in ("other", "none"))
     assert existing.status_code == none.status_code == 403
     assert existing.text.replace("other", "none") == none.text
+
+
+def test_a_key_learns_of_no_other_models(asking):
+    client = asking(models=["docs*"])
+    expected = "no model 'docs-3'; expected one of docs, docs-2"
+    for answer in (client.get("/v2/models/docs-3"), client.post("/v1/models/docs-3:predict", json=["a"])):
+        assert (answer.status_code, answer.json()["detail"]) == (404, expected)
+    answer = client.get("/v2/models/docs", params={"version": "9"})
+    assert (answer.status_code, answer.json()["detail"]) == (404, "no version 9 of docs; expected 1")
 
 
 TRICKS = [

@@ -9,10 +9,11 @@ import pytest
 
 from models.predictions import Classification
 from serve.answers import ServedInfo
-from serve.client import Client, ClientError, Model
+from serve.client import Client, ClientError, Model, settings
 from serve.client import errors as problems
 from serve.client.errors import OF_STATUS, DeadlinePassed, NotReached, NotUnderstood, NotUsable, Refused, ServerFailed
 from serve.client.messages import cut
+from serve.options import ServeOptions
 
 
 def refusal(status, detail="why", **headers):
@@ -335,3 +336,15 @@ def test_every_error_of_the_client_is_one(ask):
     assert all(issubclass(kind, problems.TelmoError) for kind in kinds)
     named = [line.split()[-1] for line in problems.__doc__.splitlines() if "──" in line]
     assert len(named) == len(kinds) - 2
+
+
+def test_a_request_is_no_larger_than_a_server_takes():
+    client, options = Client(), ServeOptions()
+    assert client._predict_texts <= options.max_texts
+    # 12 bytes for a character outside the Basic Multilingual Plane: \ud83d\ude00.
+    assert options.max_body > 12 * 200_000
+
+
+def test_a_request_of_lines_is_taken_in_before_its_answer_is_read():
+    server = pytest.importorskip("serve.json_lines")
+    assert settings._LINES <= server.IN_FLIGHT and 12 * settings._LINE_CHARACTERS < server.MAX_LINE
