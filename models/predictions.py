@@ -1,6 +1,6 @@
 """What a predictor answers."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -98,6 +98,31 @@ def classification(
 def to_json(prediction: Prediction) -> dict[str, Any]:
     """The fields of a prediction, without those that were not asked for."""
     return {name: value for name, value in asdict(prediction).items() if value is not None}
+
+
+def from_json(fields: Mapping[str, Any]) -> Prediction:
+    """The prediction that `to_json` made these fields of; fields of a later version are left out.
+
+    Raises:
+        KeyError, TypeError: they are not those of a prediction.
+    """
+    for kind in (Classification, Tagging, Translation):
+        known = {name: fields[name] for name in kind.__dataclass_fields__ if name in fields}
+        if next(iter(kind.__dataclass_fields__)) in known:
+            return kind(**{name: _read(name, value) for name, value in known.items()})
+    raise KeyError("label, tokens or text")
+
+
+def _read(name: str, value: Any) -> Any:
+    """A field of a prediction."""
+    if value is None:
+        return None
+    if name == "tokens":
+        return [Token(*token) for token in value]
+    parts = {"spans": Span, "paths": Path, "hypotheses": Hypothesis}
+    if name in parts:
+        return [parts[name](**part) for part in value]
+    return Attention(**value) if name == "attention" else value
 
 
 def spans_of(text: str, tokens: list[Token], tags: list[str]) -> list[Span]:

@@ -1,3 +1,7 @@
+import pickle
+import sys
+import traceback
+
 import mlflow
 import pytest
 
@@ -70,3 +74,52 @@ def test_a_folder_is_found_by_the_name_in_its_description(model_folders):
     assert find_model(str(model_folders["tagging"])).name == "tiny-tagging"
     with pytest.raises(ModelError, match="no such folder"):
         find_model("no/where")
+
+
+class Unpickled:
+    """While it is watched: what asked for an object that a pickle names. Both of Python's unpicklers tell (PEP 578)."""
+
+    def __init__(self):
+        self.watched = False
+        self.found = []
+        sys.addaudithook(self)
+
+    def __call__(self, event, arguments):
+        if self.watched and event == "pickle.find_class":
+            stack = traceback.extract_stack()
+            # Numba keeps what it has compiled on this machine in pickles of its own, in the user's cache.
+            if not any("numba" in frame.filename for frame in stack):
+                self.found.append((arguments, stack[-2]))
+
+    def __enter__(self):
+        self.watched = True
+
+    def __exit__(self, *_):
+        self.watched = False
+
+
+@pytest.fixture(scope="module")
+def unpickled():
+    # A hook cannot be taken away again.
+    return Unpickled()
+
+
+def test_a_pickle_that_names_an_object_is_seen(unpickled):
+    with unpickled:
+        pickle.loads(pickle.dumps(Unpickled))
+    assert unpickled.found.pop()[0] == (__name__, "Unpickled") and not unpickled.found
+
+
+@pytest.mark.parametrize("task", ["classification", "tagging"])
+def test_a_folder_is_loaded_and_asked_without_unpickling(unpickled, model_folders, task):
+    with unpickled:
+        assert Predictor.load(find_model(str(model_folders[task])).folder).predict([TEXT])
+    assert not unpickled.found
+
+
+def test_a_registered_model_is_fetched_loaded_and_asked_without_unpickling(unpickled, registered):
+    with unpickled:
+        found = find_model("models:/tagger@champion")
+        assert Predictor.load(found.folder).predict([TEXT])
+    assert not unpickled.found
+    assert not [file for file in found.folder.parent.parent.rglob("*") if file.suffix in (".pkl", ".pickle", ".joblib")]
