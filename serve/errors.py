@@ -8,6 +8,7 @@
     ├── NotSupported        415  a content type or coding that the server does not read
     ├── NotUsable           422  understood, but no answer can be given for it
     ├── TooMany             429  come back after `retry_after` seconds
+    ├── Failed              500  an unforeseen error, which the log tells
     ├── NotReady            503  likewise; the model is being loaded, or the server stops
     └── TooLate             504  the request's own deadline has passed
 
@@ -71,6 +72,15 @@ class TooMany(RequestError):
     """The queue is full, or a key has asked too often."""
 
     status = 429
+
+
+class Failed(RequestError):
+    """An unforeseen error, which has been logged."""
+
+    status = 500
+
+    def __init__(self) -> None:
+        super().__init__("internal error; the server's log says more")
 
 
 class NotReady(RequestError):

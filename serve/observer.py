@@ -1,0 +1,83 @@
+"""What happens between a request and its answer, told to whoever counts it."""
+
+from collections.abc import Sequence
+from typing import Literal, Protocol
+
+from serve.answers import State
+
+Refusal = Literal["full", "late", "cancelled", "unusable", "failed"]
+"""Why a request got no answer: the queue was full; its deadline passed; its client went away; no answer can be given
+for it; or an unforeseen error."""
+
+
+class Observer(Protocol):
+    """Hears of what the batcher and the served models do.
+
+    Every method is called on the event loop, between two requests: it must return at once and raise nothing. A version
+    is that of the registry, None for a folder.
+    """
+
+    def queued(self, model: str, words: int) -> None:
+        """A request of so many words has joined the queue."""
+
+    def left(self, model: str, words: int) -> None:
+        """So many words have left the queue: to be computed, or since no one waits for them any more. All words that
+        were `queued` leave."""
+
+    def batch(
+        self,
+        model: str,
+        version: str | None,
+        requests: int,
+        texts: int,
+        words: int,
+        seconds: float,
+        waited: Sequence[float],
+    ) -> None:
+        """A batch has been computed.
+
+        Args:
+            requests: that have a text in it.
+            seconds: that the computation took.
+            waited: seconds in the queue, of each request whose first text is in this batch.
+        """
+
+    def refused(self, model: str, reason: Refusal) -> None:
+        """A request gets no answer."""
+
+    def changed(self, model: str, version: str | None, state: State | Literal["unloaded"]) -> None:
+        """A version of a model is in a new state."""
+
+    def compared(self, model: str, version: str | None, shadow: str, shadow_version: str | None, agreed: bool) -> None:
+        """A shadow has answered for a text, too, as the version that answers or otherwise.
+
+        Args:
+            shadow: name of the model that shadows; it may be the same name in another version.
+        """
+
+
+class NoObserver:
+    """Counts nothing."""
+
+    def queued(self, model: str, words: int) -> None: ...
+
+    def left(self, model: str, words: int) -> None: ...
+
+    def batch(
+        self,
+        model: str,
+        version: str | None,
+        requests: int,
+        texts: int,
+        words: int,
+        seconds: float,
+        waited: Sequence[float],
+    ) -> None: ...
+
+    def refused(self, model: str, reason: Refusal) -> None: ...
+
+    def changed(self, model: str, version: str | None, state: State | Literal["unloaded"]) -> None: ...
+
+    def compared(
+        self, model: str, version: str | None, shadow: str, shadow_version: str | None, agreed: bool
+    ) -> None: ...
