@@ -7,60 +7,22 @@ several, and neither is needed for a sole one; or the address does, as `/endpoin
 Source: MLflow 3, `mlflow.pyfunc.scoring_server` and `mlflow.deployments`.
 """
 
-import csv
+import contextlib
 import importlib.metadata
-import io
-from collections.abc import Sequence
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Path, Query, Request, Response
 from fastapi.responses import JSONResponse, PlainTextResponse
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel
 from starlette.types import Scope
 
 from models.predictions import to_json
 from serve.answers import ServedInfo, Service
 from serve.decoded import DecodedRoute, read_json
-from serve.errors import NotSupported, NotUsable, RequestError
+from serve.disconnect import unless_gone
+from serve.errors import NotFound, RequestError
 from serve.open_inference import Timeout, is_ready
-
-FORMS = ("dataframe_split", "dataframe_records", "instances", "inputs")
-
-
-class SplitFrame(BaseModel):
-    """A table, its rows apart from the names of its columns."""
-
-    columns: list[str | int] | None = None
-    index: list[Any] | None = Field(None, description="Not looked at.")
-    data: list[list[Any]]
-
-
-class ScoringParams(BaseModel):
-    """Parameters; those that are not known are ignored."""
-
-    model_config = ConfigDict(extra="ignore")
-
-    logits: bool = Field(False, description="Whether the answers hold the score of every label before the softmax.")
-
-
-class ScoringRequest(BaseModel):
-    """Texts, in exactly one of four forms. A text has one column, of any name; a pair of texts has two."""
-
-    model_config = ConfigDict(
-        extra="ignore",
-        json_schema_extra={
-            "examples": [
-                {"inputs": ["Returns a DataFrame with one row for each group."]},
-                {"dataframe_split": {"columns": ["text"], "data": [["Applies the sigmoid."]]}},
-            ]
-        },
-    )
-
-    dataframe_split: SplitFrame | None = None
-    dataframe_records: list[dict[str, Any]] | None = None
-    instances: list[Any] | None = Field(None, description="Texts, or a dict of columns for each.")
-    inputs: list[Any] | dict[str, list[Any]] | None = Field(None, description="Texts, or columns of them.")
-    params: ScoringParams | None = None
+from serve.scoring_input import ScoringRequest, media_type, read_csv, texts_of
 
 
 class ScoringResponse(BaseModel):
@@ -148,15 +110,18 @@ def router(service: Service) -> APIRouter:
         """The version of MLflow whose protocol this is."""
         return importlib.metadata.version("mlflow")
 
-    async def score(name: str, version: str | None, asked: ScoringRequest, timeout: int | None) -> JSONResponse:
+    async def score(
+        request: Request, name: str, version: str | None, asked: ScoringRequest, timeout: float | None
+    ) -> Response:
         texts = texts_of(asked, service.model(name, version).pairs)
         logits = asked.params is not None and asked.params.logits
-        answer = await service.predict(
-            name, texts, version=version, logits=logits, timeout=timeout / 1e3 if timeout else None
-        )
+        seconds = timeout / 1e3 if timeout else None
+        work = service.predict(name, texts, version=version, logits=logits, timeout=seconds)
+        answer = await unless_gone(request, work)
         return JSONResponse({"predictions": [to_json(prediction) for prediction in answer.predictions]})
 
     async def invocations(
+        request: Request,
         asked: ScoringRequest,
         model: Annotated[str | None, Query(description="Of several models.")] = None,
         version: Annotated[str | None, Query(description="Of the model, in the registry.")] = None,
@@ -164,13 +129,16 @@ def router(service: Service) -> APIRouter:
         timeout: Timeout = None,
     ) -> Response:
         """Answer for texts."""
-        return await score(model or x_model or sole(service.models()), version, asked, timeout)
+        return await score(request, model or x_model or sole(service), version, asked, timeout)
 
     async def endpoint_invocations(
-        name: Annotated[str, Path(description="Name of a model.")], asked: ScoringRequest, timeout: Timeout = None
+        request: Request,
+        name: Annotated[str, Path(description="Name of a model.")],
+        asked: ScoringRequest,
+        timeout: Timeout = None,
     ) -> Response:
         """Answer for texts."""
-        return await score(name, None, asked, timeout)
+        return await score(request, name, None, asked, timeout)
 
     scored = (
         ("/invocations", invocations),
@@ -192,8 +160,7 @@ def router(service: Service) -> APIRouter:
     @routes.get("/api/2.0/endpoints/", responses={401: {"model": ScoringProblem}})
     async def list_endpoints() -> Endpoints:
         """The models that are served."""
-        first = {info.name: info for info in reversed(service.models())}
-        return Endpoints(endpoints=[_endpoint(info) for info in reversed(first.values())])
+        return Endpoints(endpoints=[_endpoint(service.model(name)) for name in names_of(service)])
 
     @routes.get("/api/2.0/endpoints/{name}", responses={k: v for k, v in _PROBLEMS.items() if k in (401, 403, 404)})
     async def get_endpoint(name: Annotated[str, Path(description="Name of a model.")]) -> Endpoint:
@@ -212,86 +179,24 @@ def _endpoint(info: ServedInfo) -> Endpoint:
     )
 
 
-def sole(models: Sequence[ServedInfo]) -> str:
+def names_of(service: Service) -> list[str]:
+    """The names that are answered for."""
+    found = []
+    for name in dict.fromkeys(info.name for info in service.models()):
+        # One that only shadows another answers nobody.
+        with contextlib.suppress(NotFound):
+            service.model(name)
+            found.append(name)
+    return found
+
+
+def sole(service: Service) -> str:
     """The name of the one model that there is.
 
     Raises:
         RequestError: there are several, or none.
     """
-    names = list(dict.fromkeys(info.name for info in models))
+    names = names_of(service)
     if len(names) != 1:
         raise RequestError(f"which model? expected the header X-Model, one of {', '.join(names)}")
     return names[0]
-
-
-def media_type(content_type: str) -> str:
-    """The media type of a body that the scoring protocol has.
-
-    Raises:
-        NotSupported: it is another, or not in UTF-8.
-    """
-    kind, *parameters = (part.strip().lower() for part in content_type.split(";"))
-    if kind not in ("application/json", "text/csv"):
-        raise NotSupported(f"the content type is {content_type[:80]!a}; expected application/json or text/csv")
-    for parameter in parameters:
-        if parameter.replace('"', "") not in ("charset=utf-8", ""):
-            raise NotSupported(f"the content type has {parameter[:80]!a}; expected no other than charset=utf-8")
-    return kind
-
-
-def read_csv(body: bytes) -> dict[str, Any]:
-    """A table whose first line names its columns (RFC 4180).
-
-    Raises:
-        RequestError: it is none.
-    """
-    try:
-        columns, *rows = [row for row in csv.reader(io.StringIO(body.decode("utf-8-sig"), newline="")) if row]
-    except UnicodeDecodeError as error:
-        raise RequestError(f"the body is no UTF-8 at byte {error.start}") from None
-    except ValueError:
-        raise RequestError("the body is empty; expected CSV whose first line names the columns") from None
-    except csv.Error as error:
-        raise RequestError(f"the body is no CSV: {error}") from None
-    for k, row in enumerate(rows):
-        if len(row) != len(columns):
-            raise RequestError(f"row {k} of the CSV has {len(row)} fields; its first line names {len(columns)}")
-    return {"columns": columns, "data": rows}
-
-
-def texts_of(asked: ScoringRequest, pairs: bool) -> list[Any]:
-    """The texts of a request, or its pairs of texts.
-
-    Raises:
-        RequestError: it has none of the forms, or more than one.
-        NotUsable: they are not what the model takes.
-    """
-    given = [form for form in FORMS if getattr(asked, form) is not None]
-    if len(given) != 1:
-        found = " and ".join(given) or "none of them"
-        raise RequestError(f"expected exactly one of {', '.join(FORMS)}; found {found}")
-    rows = _rows(getattr(asked, given[0]))
-    return [_text(row, pairs, f"{given[0]}[{k}]") for k, row in enumerate(rows)]
-
-
-def _rows(value: Any) -> list[Any]:
-    """Each text, or the values of its columns."""
-    if isinstance(value, SplitFrame):
-        return value.data
-    if isinstance(value, dict):
-        lengths = {len(column) for column in value.values()}
-        if len(lengths) != 1:
-            raise NotUsable("the columns of inputs differ in length, or there are none")
-        return [list(row) for row in zip(*value.values(), strict=True)]
-    return [list(row.values()) if isinstance(row, dict) else row for row in value]
-
-
-def _text(row: Any, pairs: bool, where: str) -> Any:
-    """A text, or a pair of them; MLflow's own server takes a text for a column of one, too."""
-    values = row if isinstance(row, list) else [row]
-    wrong = [type(value).__name__ for value in values if not isinstance(value, str)]
-    if wrong or len(values) != (2 if pairs else 1):
-        expected = "two texts, as this model reads pairs" if pairs else "a text, or one column with a text"
-        found = f"a value of the type {wrong[0]}" if wrong else f"{len(values)} columns"
-        raise NotUsable(f"{where} has {found}; expected {expected}")
-    return values if pairs else values[0]

@@ -47,6 +47,31 @@ STALLED = 60.0
 _SHORTEST_WAIT, _LONGEST_WAIT = 0.02, 1.0
 """Seconds between two tries where the queue is full."""
 
+_LOOKS = 1.0
+"""Seconds between two looks whether the server stops."""
+
+_CUT = "the server stops; this line and those after it were not read"
+
+LINES_IN: dict[str, Any] = {
+    MEDIA_TYPE: {
+        "schema": {
+            "type": "string",
+            "description": 'A line for each text: `"..."`, or `{"id": ..., "text": ...}`. The query may hold `logits` '
+            "and `version`.",
+        },
+        "example": '"Returns a DataFrame with one row for each group."\n{"id": 2, "text": "Applies the sigmoid."}\n',
+    }
+}
+LINES_OUT: dict[str, Any] = {
+    MEDIA_TYPE: {
+        "schema": {
+            "type": "string",
+            "description": 'A line for each: `{"line", "id", "version", "prediction"}`, or `{"line", "id", "error"}`.',
+        }
+    }
+}
+"""For the OpenAPI document, which has one operation for a path and a method."""
+
 _END = object()
 
 log = logging.getLogger("telmo.serve")
@@ -84,12 +109,18 @@ class Ask:
     logits: bool
     timeout: float | None
 
+    def stopping(self) -> bool:
+        """Whether the server stops: otherwise what answers for a name is not being put away."""
+        with contextlib.suppress(RequestError):
+            return self.service.model(self.model).state == "draining"
+        return False
+
 
 def router(service: Service) -> APIRouter:
     """The route, to be included before the one for plain JSON."""
     routes = APIRouter(route_class=JsonLinesRoute)
 
-    # The document has one operation for a path and a method: the description is at the one for plain JSON.
+    # The one for plain JSON describes both.
     @routes.post("/v1/models/{name}:predict", include_in_schema=False)
     async def predict_lines(
         name: str,
@@ -100,7 +131,7 @@ def router(service: Service) -> APIRouter:
     ) -> Response:
         if coding := request.headers.get("content-encoding"):
             raise NotSupported(f"the Content-Encoding of JSON lines is {coding[:40]!a}; expected none")
-        # Here it can still be told by the status.
+        # Now it can still be told by the status.
         service.model(name, version)
         return JsonLines(Ask(service, name, version, logits, timeout / 1e3 if timeout else None))
 
@@ -163,13 +194,18 @@ async def answered(ask: Ask, lines: AsyncIterator[bytes | None]) -> AsyncIterato
     """The answers to lines, in order, one or more at a time, while the lines come in."""
     under_way: deque[tuple[int, asyncio.Task[bytes]]] = deque()
     reading: asyncio.Task | None = None
-    number, held, ended = 0, 0, False
+    number, held, ended, cut = 0, 0, False, False
     try:
         while under_way or not ended:
+            if not ended and not (reading and reading.done()) and ask.stopping():
+                if reading:
+                    reading.cancel()
+                reading, ended, cut = None, True, True
+                continue
             if not (reading or ended) and (not under_way or (len(under_way) < IN_FLIGHT and held < MAX_LINE)):
                 reading = asyncio.ensure_future(anext(lines, _END))
-            heads = [under_way[0][1]] if under_way else []
-            await asyncio.wait([*heads, *([reading] if reading else [])], return_when=asyncio.FIRST_COMPLETED)
+            awaited = [task for task in (reading, under_way[0][1] if under_way else None) if task]
+            await asyncio.wait(awaited, timeout=_LOOKS, return_when=asyncio.FIRST_COMPLETED)
             if reading and reading.done():
                 line, reading = reading.result(), None
                 number, ended = number + 1, line is _END
@@ -184,6 +220,8 @@ async def answered(ask: Ask, lines: AsyncIterator[bytes | None]) -> AsyncIterato
                 done.append(task.result())
             if done:
                 yield b"".join(done)
+        if cut:
+            yield _written({"line": number + 1, "error": _CUT})
     finally:
         if reading:
             reading.cancel()
@@ -215,6 +253,10 @@ async def answer(ask: Ask, number: int, line: bytes | None) -> bytes:
     except Exception as error:
         log.error("line %d of JSON lines failed", number, exc_info=error)
         told["error"] = "internal error; the server's log says more"
+    return _written(told)
+
+
+def _written(told: dict[str, Any]) -> bytes:
     return json.dumps(told, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
 
 

@@ -23,7 +23,8 @@ from starlette.types import Scope
 
 from serve.answers import ServedInfo, Service, State
 from serve.decoded import DecodedRoute, decompressed, read_json
-from serve.errors import NotUsable, RequestError, TooLarge
+from serve.disconnect import unless_gone
+from serve.inference_inputs import INPUT, texts_of
 from serve.inference_outputs import computed, described, wanted
 from serve.inference_schemas import (
     IndexEntry,
@@ -38,7 +39,7 @@ from serve.inference_schemas import (
     ServerMetadata,
     TensorMetadata,
 )
-from serve.tensors import HEADER_LENGTH, Tensor, parts, split, strings_of_bytes, strings_of_json
+from serve.tensors import HEADER_LENGTH, Tensor, split
 
 EXTENSIONS = ["binary_tensor_data", "classification"]
 
@@ -48,16 +49,15 @@ HeaderLength = Annotated[
     int | None, Header(alias=HEADER_LENGTH, ge=0, description="Bytes of the JSON, if those of tensors follow.")
 ]
 Timeout = Annotated[
-    int | None,
+    float | None,
     Header(
         alias="X-Request-Timeout-Ms",
-        ge=1,
-        le=86_400_000,
+        gt=0,
+        le=3_600_000,
         description="Milliseconds after which the answer is of no use.",
     ),
 ]
 
-_INPUT = "text"
 _BINARY = {"schema": {"type": "string", "format": "binary"}}
 _STATES: dict[State, Any] = {"ready": "READY", "loading": "LOADING", "draining": "UNLOADING", "failed": "UNAVAILABLE"}
 _PROBLEMS: dict[int | str, dict[str, Any]] = {code: {"model": InferenceProblem} for code in (400, 401, 403, 404)}
@@ -153,7 +153,7 @@ def _add_model_routes(routes: APIRouter, service: Service) -> None:
             name=info.name,
             versions=[one.version for one in service.models() if one.name == info.name and one.version],
             platform=f"telmo_{info.task}",
-            inputs=[TensorMetadata(name=_INPUT, datatype="BYTES", shape=[-1, 2] if info.pairs else [-1])],
+            inputs=[TensorMetadata(name=INPUT, datatype="BYTES", shape=[-1, 2] if info.pairs else [-1])],
             outputs=described(info),
             parameters={
                 "task": info.task,
@@ -192,13 +192,14 @@ def _add_model_routes(routes: APIRouter, service: Service) -> None:
 
 
 def _add_infer_routes(routes: APIRouter, service: Service, max_texts: int) -> None:
-    async def infer(name: str, version: str | None, asked: InferRequest, request: Request, timeout: int | None):
+    async def infer(name: str, version: str | None, asked: InferRequest, request: Request, timeout: float | None):
         info = service.model(name, version)
         outputs = wanted(info, asked.outputs, asked.parameters.logits)
         texts = texts_of(asked, request.state.behind, info.pairs, max_texts)
         # Microseconds here, milliseconds in the header.
         seconds = asked.parameters.timeout / 1e6 or (timeout / 1e3 if timeout else None)
-        by, tensors = await computed(service, info, texts, outputs, version, seconds)
+        work = computed(service, info, texts, outputs, version, seconds)
+        by, tensors = await unless_gone(request, work)
         everything = asked.parameters.binary_data_output
         as_bytes = {
             output.name
@@ -235,45 +236,6 @@ def _add_infer_routes(routes: APIRouter, service: Service, max_texts: int) -> No
             openapi_extra={"requestBody": {"content": {"application/octet-stream": _BINARY}}},
             route_class_override=TensorRoute,
         )
-
-
-def texts_of(asked: InferRequest, behind: bytes, pairs: bool, max_texts: int) -> list[Any]:
-    """The texts of a request, or its pairs of texts.
-
-    Args:
-        behind: the bytes behind the JSON.
-
-    Raises:
-        RequestError: the tensor is not what its shape says.
-        NotUsable: it is not what the model takes.
-        TooLarge: there are too many texts.
-    """
-    names = [tensor.name for tensor in asked.inputs]
-    if names != [_INPUT]:
-        found = ", ".join(f"{name[:40]!a}" for name in names)
-        raise NotUsable(f"the inputs are {found}; expected one, '{_INPUT}'")
-    (tensor,) = asked.inputs
-    if tensor.datatype != "BYTES":
-        raise NotUsable(f"'{_INPUT}' has the datatype {tensor.datatype[:40]!a}; expected BYTES")
-    if tensor.parameters.shared_memory_region is not None:
-        raise NotUsable(f"'{_INPUT}' is in shared memory; this server has none")
-    shapes = "[n, 2], as this model reads pairs" if pairs else "[n] or [n, 1]"
-    rows, width = (*tensor.shape, 1)[:2] if tensor.shape else (0, 0)
-    if len(tensor.shape) > 2 or width != (2 if pairs else 1):
-        raise NotUsable(f"'{_INPUT}' has the shape {tensor.shape}; expected {shapes}")
-    if rows > max_texts:
-        raise TooLarge(f"'{_INPUT}' holds {rows} texts; expected at most {max_texts}")
-    (binary,) = parts(behind, [tensor.parameters.binary_data_size], names)
-    if (binary is None) == (tensor.data is None):
-        raise RequestError(
-            f"'{_INPUT}' has {'no data' if binary is None else 'data twice'}; expected it in JSON or behind"
-        )
-    strings = (
-        strings_of_json(tensor.data or [], tensor.shape, _INPUT)
-        if binary is None
-        else strings_of_bytes(binary, rows * width, _INPUT)
-    )
-    return [list(pair) for pair in zip(strings[::2], strings[1::2], strict=True)] if pairs else strings
 
 
 async def _response(head: dict[str, Any], tensors: Sequence[Tensor], as_bytes: set[str], accepted: str) -> Response:

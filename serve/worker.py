@@ -84,6 +84,7 @@ def worker_app(found: Mapping[str, FoundModel], options: ServeOptions) -> FastAP
     # Each head is a graph of its own, which TensorFlow takes for a mistake.
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
     from serve.app import build_app
+    from serve.protocols import FORMS, routers, streamed
     from serve.served_models import ServedModels
 
     models = ServedModels(found, options)
@@ -92,7 +93,14 @@ def worker_app(found: Mapping[str, FoundModel], options: ServeOptions) -> FastAP
     gc.freeze()
     models.load()
 
-    app = build_app(models, options, lifespan=models.lifespan)
+    app = build_app(
+        models,
+        options,
+        routers=routers(models, options.max_texts),
+        forms=FORMS,
+        streamed=streamed,
+        lifespan=models.lifespan,
+    )
     app.state.stop = models.stop
     return app
 

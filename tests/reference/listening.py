@@ -6,13 +6,9 @@ import threading
 import time
 
 import uvicorn
-from fastapi import FastAPI
-from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
 
-from embeddings.errors import InputError
-from serve.errors import RequestError
-from serve.protocols import FORMS, routers
+from serve.app import build_app
+from serve.protocols import FORMS, routers, streamed
 
 
 @contextlib.contextmanager
@@ -33,24 +29,5 @@ def listening(app):
 
 
 def protocols_app(service):
-    app = FastAPI()
-    for router in routers(service):
-        app.include_router(router)
-
-    def told(request, status, message):
-        form = next((form for begin, form in FORMS.items() if request.url.path.startswith(begin)), None)
-        return JSONResponse(form(request.scope, status, message) if form else {"detail": message}, status)
-
-    @app.exception_handler(RequestError)
-    async def refuse(request, error):
-        return told(request, error.status, str(error))
-
-    @app.exception_handler(InputError)
-    async def refuse_input(request, error):
-        return told(request, 422, str(error))
-
-    @app.exception_handler(RequestValidationError)
-    async def refuse_parameter(request, error):
-        return told(request, 422, str(error.errors()[0]["msg"]))
-
-    return app
+    """The application, with all protocols."""
+    return build_app(service, routers=routers(service), forms=FORMS, streamed=streamed)

@@ -1,6 +1,7 @@
 import asyncio
 import json
 import socket
+from dataclasses import replace
 
 import pytest
 from fastapi.testclient import TestClient
@@ -65,7 +66,8 @@ def test_a_model_that_is_not_there_is_told_by_the_status(client):
 
 
 def test_other_types_are_left_to_the_next_route(client):
-    assert client.post("/v1/models/kinds:predict", json={"texts": ["a"]}).status_code == 404
+    answer = client.post("/v1/models/kinds:predict", json={"texts": ["a"]}).json()
+    assert answer["predictions"][0]["label"] == "one"
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 7, 100])
@@ -166,6 +168,20 @@ async def test_a_full_queue_is_waited_for(service, caller, task):
     while len(caller.got) < 100:
         await asyncio.sleep(0.001)
     assert all(b"prediction" in line for line in caller.got)
+
+
+@streaming
+async def test_a_server_that_stops_answers_what_it_has_read(service, caller, task):
+    while len(caller.got) < 100:
+        await asyncio.sleep(0)
+    service.found = [replace(info, state="draining") for info in service.found]
+    await task
+    *answers, last = [json.loads(line) for line in caller.got]
+    assert all("prediction" in answer for answer in answers)
+    assert last == {
+        "line": len(answers) + 1,
+        "error": "the server stops; this line and those after it were not read",
+    }
 
 
 def test_an_answer_comes_before_the_next_line_is_sent():
