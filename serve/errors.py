@@ -5,6 +5,7 @@
     ├── NotAllowed          403  a key, but not for this
     ├── NotFound            404  no such model or version
     ├── TooLarge            413  more than the server reads
+    ├── NotSupported        415  a content type or coding that the server does not read
     ├── NotUsable           422  understood, but no answer can be given for it
     ├── TooMany             429  come back after `retry_after` seconds
     ├── Failed              500  an unforeseen error, which the log tells
@@ -53,6 +54,12 @@ class TooLarge(RequestError):
     """More bytes, texts or words than the server takes in one request."""
 
     status = 413
+
+
+class NotSupported(RequestError):
+    """A content type or a content coding that the server does not read."""
+
+    status = 415
 
 
 class NotUsable(RequestError):

@@ -17,6 +17,7 @@ from serve.answers import Answer, Embedding, Service
 from serve.direct_route import DirectRoute
 from serve.disconnect import unless_gone
 from serve.errors import NotUsable
+from serve.json_lines import LINES_IN, LINES_OUT
 from serve.schemas import (
     EmbedRequest,
     EmbedResponse,
@@ -74,7 +75,10 @@ def router(service: Service) -> APIRouter:
         return _json(to_json(service.model(name)))
 
     @routes.post(
-        "/models/{name}:predict", response_model=PredictResponse, responses=PROBLEMS, openapi_extra=TIMEOUT_HEADER
+        "/models/{name}:predict",
+        response_model=PredictResponse,
+        responses=PROBLEMS | {200: {"content": LINES_OUT}},
+        openapi_extra=TIMEOUT_HEADER | {"requestBody": {"content": LINES_IN}},
     )
     async def predict(request: Request, name: str, body: PredictRequest) -> Response:
         """Answer for texts with a label and probabilities, with words, tags and spans, or with a translation."""

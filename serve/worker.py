@@ -85,6 +85,7 @@ def worker_app(found: Mapping[str, FoundModel], options: ServeOptions) -> FastAP
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
     from serve.app import build_app
     from serve.protection import describe_protection, protect
+    from serve.protocols import FORMS, routers, streamed
     from serve.refusals import Refusals
     from serve.served_models import ServedModels
 
@@ -94,8 +95,16 @@ def worker_app(found: Mapping[str, FoundModel], options: ServeOptions) -> FastAP
     gc.freeze()
     models.load()
 
-    service, middlewares = protect(models, options, Refusals())
-    app = build_app(service, options, middlewares=middlewares, lifespan=models.lifespan)
+    service, middlewares = protect(models, options, Refusals(FORMS))
+    app = build_app(
+        service,
+        options,
+        routers=routers(service, options.max_texts),
+        middlewares=middlewares,
+        forms=FORMS,
+        streamed=streamed,
+        lifespan=models.lifespan,
+    )
     describe_protection(app, options)
     app.state.stop = models.stop
     return app

@@ -164,6 +164,7 @@ def served():
 
     from serve.app import build_app
     from serve.options import ServeOptions
+    from serve.protocols import FORMS, routers, streamed
     from serve.registry import find_served
     from serve.served_models import ServedModels
 
@@ -173,7 +174,8 @@ def served():
             options = ServeOptions(**options)
             service = ServedModels(find_served([str(model) for model in models], options.shadow), options)
             service.load()
-            app = build_app(service, options, lifespan=service.lifespan)
+            protocols = {"routers": routers(service, options.max_texts), "forms": FORMS, "streamed": streamed}
+            app = build_app(service, options, **protocols, lifespan=service.lifespan)
             return stack.enter_context(TestClient(app, raise_server_exceptions=False))
 
         yield serve
