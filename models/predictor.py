@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from embeddings.embedders import AnyEmbedder
+from embeddings.embedders import AnyEmbedder, shape_of
 from embeddings.errors import InputError
 from embeddings.tokenizer import Token, is_text, tokenize, tokens_of_words
 from models.description import Description
+from models.encoder import layer_weights
 from models.features import Features
 from models.labels import answers
 from models.model_folder import AnyHead, load_model
@@ -94,11 +95,63 @@ class Predictor:
             raise InputError(f"a model for {self.description.task} has no tags; expected one for tagging")
         return self._in_batches(texts, batch_size, lambda batch: self._tag(batch, False, paths, marginals))
 
+    def check(self, texts: Sequence[Text], pairs: bool | None = None) -> None:
+        """Look at texts as `predict` does before it computes anything, and sooner than it: no text is split into words.
+
+        Args:
+            texts: as for `predict`.
+            pairs: whether they must be pairs; by default as the model reads them.
+
+        Raises:
+            InputError: as for `predict`.
+        """
+        for k, text in enumerate(texts):
+            for one in _pair(text, k) if (self.pairs if pairs is None else pairs) else (text,):
+                _raw(one, k)
+
+    def embed(
+        self, texts: Sequence[Text], select: Sequence[Callable[[np.ndarray], np.ndarray]]
+    ) -> list[tuple[list[Token], np.ndarray]]:
+        """The vectors below the head.
+
+        Args:
+            texts: raw texts or lists of words, no pairs.
+            select: for each text, what makes of its layers `[layers, words, dim]` what is kept of them.
+
+        Returns:
+            For each text its words, and what is kept.
+
+        Raises:
+            InputError: a text has no words; the message names its position. Or the model has no biLM.
+        """
+        if self._embedder is None:
+            raise InputError(f"the model '{self.description.name}' has no biLM; expected one that has")
+        read = [self._read(text, k)[1] for k, text in enumerate(texts)]
+        with self._lock:
+            layers = self._embedder.embed([[token.text for token in tokens] for tokens in read])
+            return [(tokens, kept(x)) for tokens, x, kept in zip(read, layers, select, strict=True)]
+
+    @property
+    def pairs(self) -> bool:
+        """Whether it reads pairs of texts."""
+        return getattr(self.description.head, "pairs", False)
+
+    @property
+    def shape(self) -> tuple[int, int] | None:
+        """Layers of its biLM and numbers of a vector; None without one."""
+        return shape_of(self._embedder) if self._embedder else None
+
+    def layer_weights(self) -> list[float] | None:
+        """What the head's mix gives each layer of the biLM, softmaxed (Peters et al. 2018, equation 1); of two mixes
+        the one at its input. None without a mix."""
+        encoder = getattr(self._head, "encoder", None)
+        return next(iter(layer_weights(self._head).values()), None) if hasattr(encoder, "elmo") else None
+
     def _in_batches(self, texts: Sequence[Text], batch_size: int, answer: Callable[[list], list]) -> list:
         """What `answer` gives for batches of texts and their tokens, in the order of the texts."""
         if isinstance(texts, str):
             raise InputError("expected a list of texts, found one text")
-        pairs = getattr(self.description.head, "pairs", False)
+        pairs = self.pairs
         read: list = [(self._read_pair if pairs else self._read)(text, k) for k, text in enumerate(texts)]
         lengths = [max(len(tokens) for _, tokens in (one if pairs else (one,))) for one in read]
         predictions: list = [None] * len(read)
@@ -109,22 +162,11 @@ class Predictor:
         return predictions
 
     def _read_pair(self, texts: Any, position: int) -> tuple[Read, Read]:
-        if not isinstance(texts, Sequence | np.ndarray) or isinstance(texts, str) or len(texts) != 2:
-            found = f"{len(texts)} texts" if isinstance(texts, list | tuple | np.ndarray) else "one text"
-            raise InputError(f"texts[{position}] is {found}; expected two, as this model reads pairs")
-        first, second = (self._read(text, position) for text in texts)
+        first, second = (self._read(text, position) for text in _pair(texts, position))
         return first, second
 
     def _read(self, text: Any, position: int) -> Read:
-        if not isinstance(text, str | Sequence | np.ndarray):
-            raise InputError(f"texts[{position}] is of the type {type(text).__name__}; expected a text or its words")
-        if not isinstance(text, str) and not all(isinstance(word, str) for word in text):
-            raise InputError(f"texts[{position}] is a pair of texts; expected one text, as this model reads no pairs")
-        raw = text if isinstance(text, str) else " ".join(text)
-        if not is_text(raw):
-            raise InputError(f"texts[{position}] holds half a character (a lone surrogate); expected Unicode text")
-        if not raw.strip():
-            raise InputError(f"texts[{position}] has no words; expected at least one")
+        raw = _raw(text, position)
         return raw, tokenize(raw, self.description.tokenizer) if isinstance(text, str) else tokens_of_words(list(text))
 
     def _predict_batch(self, batch: list, logits: bool) -> list:
@@ -174,6 +216,28 @@ class Predictor:
         if self._embedder:
             x = padded(list(self._embedder.embed(sentences)))
         return x | {"features": self._features.arrays(options, sentences)} if options.features else x
+
+
+def _pair(texts: Any, position: int) -> Any:
+    """What must be a pair of texts."""
+    if not isinstance(texts, Sequence | np.ndarray) or isinstance(texts, str) or len(texts) != 2:
+        found = f"{len(texts)} texts" if isinstance(texts, list | tuple | np.ndarray) else "one text"
+        raise InputError(f"texts[{position}] is {found}; expected two, as this model reads pairs")
+    return texts
+
+
+def _raw(text: Any, position: int) -> str:
+    """A text that can be read."""
+    if not isinstance(text, str | Sequence | np.ndarray):
+        raise InputError(f"texts[{position}] is of the type {type(text).__name__}; expected a text or its words")
+    if not isinstance(text, str) and not all(isinstance(word, str) for word in text):
+        raise InputError(f"texts[{position}] is a pair of texts; expected one text, as this model reads no pairs")
+    raw = text if isinstance(text, str) else " ".join(text)
+    if not is_text(raw):
+        raise InputError(f"texts[{position}] holds half a character (a lone surrogate); expected Unicode text")
+    if not raw.strip():
+        raise InputError(f"texts[{position}] has no words; expected at least one")
+    return raw
 
 
 def _batches(lengths: list[int], batch_size: int, batch_words: int = 16_384) -> Iterator[list[int]]:

@@ -14,6 +14,7 @@ import typer
 
 from embeddings.errors import InputError, OutputError, TelmoError
 from embeddings.tokenizer import TokenizerName
+from serve.options import ServeOptions
 
 # TensorFlow greets on standard error; a user's own setting wins.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -36,6 +37,7 @@ Source = Annotated[
     str, typer.Argument(metavar="SOURCE", help="A biLM: a folder, an archive, a TF-Hub handle, or OPTIONS,WEIGHTS.")
 ]
 Encoding = Annotated[str, typer.Option(help="Encoding of the input.")]
+SERVE = ServeOptions()
 
 
 def _print_version(asked: bool) -> None:
@@ -439,15 +441,71 @@ def serve(
     models: Annotated[list[str], typer.Argument(metavar="MODEL", help="Folders, or places in MLflow.")],
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port to listen on; 0 for a free one.", min=0, max=65535)] = 8000,
+    workers: Annotated[
+        int, typer.Option(help="Processes that answer; each holds the models and uses all processors.", min=1)
+    ] = SERVE.workers,
+    batch_words: Annotated[
+        int, typer.Option(help="Most words that are computed together; a longer text goes alone.", min=1)
+    ] = SERVE.batch_words,
+    queue_words: Annotated[
+        int,
+        typer.Option(
+            help="Most words ahead of a new request, of each other request at most 64; beyond it the answer is 429.",
+            min=1,
+        ),
+    ] = SERVE.queue_words,
+    max_wait_ms: Annotated[
+        float, typer.Option(help="How long a batch that is not full waits for more; 0 for never.", min=0, max=10_000)
+    ] = SERVE.max_wait_ms,
+    poll_seconds: Annotated[
+        float, typer.Option(help="How often to look whether an alias has moved.", min=0.1)
+    ] = SERVE.poll_seconds,
+    shadow: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=MODEL",
+            help="Give a share of a model's requests to another, too, and log where they disagree: "
+            "docs-code=models:/docs-code@challenger.",
+        ),
+    ] = None,
+    shadow_share: Annotated[
+        float, typer.Option(help="The share of the requests that a shadow gets.", min=0, max=1)
+    ] = SERVE.shadow_share,
+    grace: Annotated[
+        float, typer.Option(help="Seconds that requests under way have when the server stops.", min=0)
+    ] = SERVE.grace,
+    max_texts: Annotated[int, typer.Option(help="Most texts of a request.", min=1)] = SERVE.max_texts,
+    max_words: Annotated[int, typer.Option(help="Most words of a request.", min=1)] = SERVE.max_words,
+    max_text_words: Annotated[int, typer.Option(help="Most words of a text.", min=1)] = SERVE.max_text_words,
 ) -> None:
     """Answer over REST."""
-    from serve.registry import find_models
-    from serve.server import listen, run_server
+    from serve.listener import listen
+    from serve.registry import find_served
+    from serve.server import run_server
 
+    shadows = dict(_shadow(one) for one in shadow or [])
+    asked = ServeOptions(
+        workers=workers,
+        batch_words=batch_words,
+        queue_words=queue_words,
+        max_wait_ms=max_wait_ms,
+        poll_seconds=poll_seconds,
+        shadow=shadows,
+        shadow_share=shadow_share,
+        grace=grace,
+        max_texts=max_texts,
+        max_words=max_words,
+        max_text_words=max_text_words,
+    )
     listener = listen(host, port)
-    found = find_models(models)
-    _load_keras()
-    run_server(found, listener)
+    run_server(find_served(models, shadows), listener, asked)
+
+
+def _shadow(text: str) -> tuple[str, str]:
+    name, equals, model = text.partition("=")
+    if not (name and equals and model):
+        raise typer.BadParameter(f"'{text}'; expected NAME=MODEL", param_hint="--shadow")
+    return name, model
 
 
 @app.command()
@@ -600,7 +658,7 @@ def _check_tokenizer(tokenizer: str | None) -> None:
 def _load_keras() -> None:
     """Import Keras and its backend without the greetings that TensorFlow writes to standard error before it can be
     told not to."""
-    from pipeline.quiet import quiet_stderr
+    from embeddings.quiet import quiet_stderr
 
     with quiet_stderr():
         import keras  # noqa: F401

@@ -7,7 +7,6 @@ import statistics
 import subprocess
 import sys
 import time
-import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -87,7 +86,7 @@ def run_demo(output: Path, port: int) -> None:
     step("5. Serve both from the registry, and ask")
     with _server(["models:/docs-library@champion", "models:/docs-code@champion"], port) as address:
         for model in ("docs-library", "docs-code"):
-            _ask(address, {"model": model, "texts": TEXTS})
+            _ask(f"{address}/v1/models/{model}:predict", {"texts": TEXTS})
     step("Done")
     console.print(f"Serve them yourself: telmo serve {output}/models/library {output}/models/code")
 
@@ -150,9 +149,7 @@ def _server(models: list[str], port: int) -> Iterator[str]:
         if "http://" not in ready:
             raise OutputError("the server did not start; its message stands above")
         console.print(ready.strip())
-        address = "http://" + ready.split("http://")[1].split()[0]
-        _wait_until_healthy(address, process)
-        yield address
+        yield "http://" + ready.split("http://")[1].split()[0]
     finally:
         process.terminate()
         try:
@@ -161,27 +158,16 @@ def _server(models: list[str], port: int) -> Iterator[str]:
             process.kill()
 
 
-def _wait_until_healthy(address: str, process: subprocess.Popen, seconds: float = 60) -> None:
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline and process.poll() is None:
-        try:
-            with urllib.request.urlopen(f"{address}/health"):
-                return
-        except urllib.error.URLError:
-            time.sleep(0.1)
-    raise OutputError(f"{address}: the server does not answer")
-
-
-def _ask(address: str, body: dict) -> None:
+def _ask(url: str, body: dict) -> None:
     """Send a request with curl, as a person would, and show the answer."""
-    command = ["curl", "-sS", f"{address}/predict", "-H", "Content-Type: application/json", "-d", json.dumps(body)]
+    command = ["curl", "-sS", url, "-H", "Content-Type: application/json", "-d", json.dumps(body)]
     console.print(f"$ {shlex.join(command)}", soft_wrap=True, markup=False)
     if shutil.which("curl"):
         answer = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     else:
         console.print("[dim](curl is not installed; asked by Python)[/dim]")
         headers = {"Content-Type": "application/json"}
-        request = urllib.request.Request(f"{address}/predict", json.dumps(body).encode(), headers)
+        request = urllib.request.Request(url, json.dumps(body).encode(), headers)
         with urllib.request.urlopen(request) as response:
             answer = response.read().decode()
     for prediction in json.loads(answer)["predictions"]:

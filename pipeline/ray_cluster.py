@@ -11,7 +11,7 @@ from typing import Any
 
 from embeddings.cores import processors
 from embeddings.errors import ConfigError
-from pipeline.quiet import quiet_stderr
+from embeddings.quiet import quiet_stderr
 
 LOCAL = "local"
 """The address of a cluster of this machine alone, which lives as long as the command."""

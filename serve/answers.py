@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 import numpy as np
 
@@ -10,7 +10,10 @@ from embeddings.selection import Selection
 from embeddings.tokenizer import Token
 from models.options import Task
 from models.predictions import Prediction
-from models.predictor import Text
+
+# It loads TensorFlow, which those who only pass questions on do without.
+if TYPE_CHECKING:
+    from models.predictor import Text
 
 State = Literal["loading", "ready", "draining", "failed"]
 
@@ -84,7 +87,7 @@ class Service(Protocol):
     async def predict(
         self,
         name: str,
-        texts: Sequence[Text],
+        texts: Sequence["Text"],
         *,
         version: str | None = None,
         logits: bool = False,
@@ -99,7 +102,7 @@ class Service(Protocol):
     async def embed(
         self,
         name: str,
-        texts: Sequence[Text],
+        texts: Sequence["Text"],
         selection: Selection,
         *,
         version: str | None = None,

@@ -7,6 +7,7 @@
     ├── TooLarge            413  more than the server reads
     ├── NotUsable           422  understood, but no answer can be given for it
     ├── TooMany             429  come back after `retry_after` seconds
+    ├── Failed              500  an unforeseen error, which the log tells
     ├── NotReady            503  likewise; the model is being loaded, or the server stops
     └── TooLate             504  the request's own deadline has passed
 
@@ -64,6 +65,15 @@ class TooMany(RequestError):
     """The queue is full, or a key has asked too often."""
 
     status = 429
+
+
+class Failed(RequestError):
+    """An unforeseen error, which has been logged."""
+
+    status = 500
+
+    def __init__(self) -> None:
+        super().__init__("internal error; the server's log says more")
 
 
 class NotReady(RequestError):

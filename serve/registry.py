@@ -4,7 +4,7 @@ too."""
 import contextlib
 import importlib.metadata
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,22 @@ def is_registered(model: str | Path) -> bool:
     return str(model).startswith(("models:/", "runs:/"))
 
 
+def has_alias(model: str) -> bool:
+    """Whether a model is named by an alias, which may move."""
+    return model.startswith("models:/") and "@" in model
+
+
+def version_of(model: str) -> str:
+    """The version on which the alias of `models:/NAME@ALIAS` stands.
+
+    Raises:
+        ModelError: there is none, or the registry does not answer.
+    """
+    with _told(model) as mlflow:
+        name, alias = model.removeprefix("models:/").split("@", 1)
+        return str(mlflow.MlflowClient().get_model_version_by_alias(name, alias).version)
+
+
 def find_model(model: str) -> FoundModel:
     """Find a model, and fetch it if MLflow has it.
 
@@ -42,34 +58,69 @@ def find_model(model: str) -> FoundModel:
     if not is_registered(model):
         folder = Path(model)
         return FoundModel(read_description(folder).name, None, folder)
-    import mlflow
+    # By the number: the alias may move meanwhile.
+    return fetch_model(model, version_of(model) if has_alias(model) else _version(model))
 
-    try:
-        version = _version(mlflow, model)
-        # By the number: the alias may move meanwhile.
+
+def fetch_model(model: str, version: str | None, folder: str | None = None) -> FoundModel:
+    """Fetch a model from MLflow.
+
+    Args:
+        model: its place there.
+        version: if it is a registered one.
+        folder: where to put it; None for a folder that MLflow chooses.
+
+    Raises:
+        ModelError: there is no such model.
+    """
+    with _told(model) as mlflow:
         place = f"models:/{_name(model)}/{version}" if version else model
-        fetched = Path(mlflow.artifacts.download_artifacts(place))
-    except (mlflow.exceptions.MlflowException, OSError) as error:
-        reason = str(error).splitlines()[0]
-        raise ModelError(f"{model}: not found in {mlflow.get_tracking_uri()} ({reason})") from None
+        fetched = Path(mlflow.artifacts.download_artifacts(place, dst_path=folder))
     described = next(iter(sorted(fetched.rglob(DESCRIPTION))), None)
     if described is None:
         raise ModelError(f"{model}: registered, but not a model of Telmo (no {DESCRIPTION} in it)")
-    folder = described.parent
-    return FoundModel(read_description(folder).name if version is None else _name(model), version, folder)
+    found = described.parent
+    return FoundModel(read_description(found).name if version is None else _name(model), version, found)
 
 
-def find_models(models: Sequence[str]) -> list[FoundModel]:
-    """Find several models.
+@contextlib.contextmanager
+def _told(model: str) -> Iterator[Any]:
+    """MLflow; what it finds wrong is told in the words of the house."""
+    import mlflow
+
+    try:
+        yield mlflow
+    except (mlflow.exceptions.MlflowException, OSError) as error:
+        reason = str(error).splitlines()[0]
+        raise ModelError(f"{model}: not found in {mlflow.get_tracking_uri()} ({reason})") from None
+
+
+def find_served(models: Sequence[str], shadows: Mapping[str, str]) -> dict[str, FoundModel]:
+    """Find the models of a server.
+
+    Args:
+        models: that answer.
+        shadows: for the name of one of them the model that shadows it.
+
+    Returns:
+        What was found, by how it was asked for.
 
     Raises:
         ModelError: there is no such model, or two have the same name.
     """
-    found = [find_model(model) for model in models]
-    names = [model.name for model in found]
+    found = {model: find_model(model) for model in models}
+    names = [found[model].name for model in models]
     for name in names:
         if names.count(name) > 1:
             raise ModelError(f"{name}: two of the models have this name; expected a name of its own for each")
+    for name, model in shadows.items():
+        if name not in names:
+            raise ModelError(
+                f"--shadow {name}={model}: no model '{name}' is served; expected one of {', '.join(names)}"
+            )
+        if model in models:
+            raise ModelError(f"--shadow {name}={model}: this model is served itself; expected another")
+        found[model] = find_model(model)
     return found
 
 
@@ -77,14 +128,8 @@ def _name(model: str) -> str:
     return re.split("[/@]", model.removeprefix("models:/"))[0]
 
 
-def _version(mlflow: Any, model: str) -> str | None:
-    if model.startswith("runs:/"):
-        return None
-    name, alias = model.removeprefix("models:/"), None
-    if "@" in name:
-        name, alias = name.split("@", 1)
-        return str(mlflow.MlflowClient().get_model_version_by_alias(name, alias).version)
-    return name.partition("/")[2] or None
+def _version(model: str) -> str | None:
+    return None if model.startswith("runs:/") else model.removeprefix("models:/").partition("/")[2] or None
 
 
 def _requirements() -> list[str]:

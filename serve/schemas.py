@@ -1,66 +1,128 @@
-"""Requests and answers of the REST application."""
+"""Requests and answers of the routes for people."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from models.options import Task
 from models.predictions import Classification, Tagging, Translation
 
-MAX_TEXTS = 1_000
-MAX_CHARACTERS = 200_000
-MAX_WORDS = 50_000
-"""Of a request, in all its texts."""
+Text = Annotated[str, Field(min_length=1, examples=["Returns a DataFrame with one row for each group."])]
+# A body may have a million items that are wrong; the first is enough.
+Words = Annotated[list[Annotated[str, Field(min_length=1)]], Field(min_length=1), Field(fail_fast=True)]
+Pair = Annotated[list[Text | Words], Field(min_length=2, max_length=2), Field(fail_fast=True)]
 
-Text = Annotated[str, Field(min_length=1, max_length=MAX_CHARACTERS)]
-Words = Annotated[list[Annotated[str, Field(min_length=1, max_length=10_000)]], Field(min_length=1, max_length=100_000)]
-Pair = Annotated[list[Text | Words], Field(min_length=2, max_length=2)]
+TEXTS: list[Any] = ["Returns a DataFrame with one row for each group."]
 
 
-class PredictRequest(BaseModel):
+class Asked(BaseModel):
+    """What every request has."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    version: Annotated[str, Field(max_length=100)] | None = Field(
+        None, description="Version in the registry, among those in memory; by default the one that answers now."
+    )
+    timeout_ms: float | None = Field(
+        None,
+        gt=0,
+        le=3_600_000,
+        description="Milliseconds after which the answer is of no use; the header X-Request-Timeout-Ms says the same.",
+    )
+
+
+class PredictRequest(Asked):
     """Texts to answer for."""
 
-    model_config = ConfigDict(
-        extra="forbid",
-        json_schema_extra={"examples": [{"texts": ["Returns a DataFrame with one row for each group."]}]},
-    )
+    model_config = ConfigDict(json_schema_extra={"examples": [{"texts": TEXTS}]})
 
-    texts: list[Text | Words | Pair] = Field(
+    texts: Annotated[list[Text | Words | Pair], Field(fail_fast=True)] = Field(
         min_length=1,
-        max_length=MAX_TEXTS,
         description="Raw texts, or texts that are split into words already; for a model of pairs two of these each.",
     )
-    model: str | None = Field(None, description="Name of the model; needed where more than one is served.")
     logits: bool = Field(False, description="Whether the answers hold the score of every label before the softmax.")
 
 
 class PredictResponse(BaseModel):
-    """An answer for each text, in order, and the model that gave it; the version is that of the registry."""
+    """An answer for each text, in order, and the model that gave them all."""
+
+    model: str
+    version: str | None = Field(description="That of the registry; null for a folder.")
+    task: Task
+    predictions: list[Classification] | list[Tagging] | list[Translation]
+    milliseconds: float = Field(description="From the request's arrival to the answer, the queue included.")
+
+
+class EmbedRequest(Asked):
+    """Texts to embed."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"texts": TEXTS, "layers": "average", "pool": "mean"}]})
+
+    texts: Annotated[list[Text | Words], Field(fail_fast=True)] = Field(
+        min_length=1, description="Raw texts, or texts that are split into words already."
+    )
+    layers: Annotated[str, Field(max_length=1000)] = Field(
+        "average",
+        description="`all`; their numbers, such as `0,2`, 0 the token vectors; `average`; `mix`, with the weights that "
+        "the model has learned (Peters et al. 2018, equation 1); or `mix:0.2,0.5,0.3`.",
+    )
+    pool: Literal["none", "mean", "max"] = Field(
+        "none", description="`none` for a vector a word; `mean` or `max` over the words for one a text."
+    )
+
+
+class TextVectors(BaseModel):
+    """The vectors of a text."""
+
+    tokens: list[tuple[str, int, int]] = Field(description="Each word and its place in the text, in characters.")
+    vectors: list[list[list[float]]] = Field(description="[layers][words, or 1 if they are pooled][numbers]")
+
+
+class EmbedResponse(BaseModel):
+    """The vectors of each text, in order, and the model that gave them all."""
 
     model: str
     version: str | None
-    task: Task
-    predictions: list[Classification] | list[Tagging] | list[Translation]
+    layers: list[str] = Field(description="What the first axis of the vectors holds.")
+    embeddings: list[TextVectors]
+    milliseconds: float
 
 
 class ModelInfo(BaseModel):
-    """A model that is served."""
+    """A version of a model that is served."""
 
     name: str
-    version: str | None
+    version: str | None = Field(description="That of the registry; null for a folder.")
+    state: Literal["loading", "ready", "draining", "failed"] = Field(description="Only `ready` answers new requests.")
     task: Task
     labels: list[str]
-    metrics: dict[str, float]
+    metrics: dict[str, float] = Field(description="What evaluation gave when the model was made.")
+    example: str | list[str] = Field(description="A text to try it with, or a pair of them.")
+    pairs: bool = Field(description="Whether it reads pairs of texts.")
+    layer_weights: list[float] | None = Field(
+        description="What its mix gives each layer, softmaxed (Peters et al. 2018, equation 1); null without a mix."
+    )
+    layers: int | None = Field(description="Of the vectors that `:embed` gives; null without a biLM.")
+    dim: int | None = Field(description="Numbers of such a vector.")
 
 
-class Health(BaseModel):
-    """Whether the server answers, and for which models."""
+class ModelList(BaseModel):
+    """Every version of every model, the one that answers for its name first."""
 
-    status: Literal["ok"]
-    models: list[str]
+    models: list[ModelInfo]
 
 
 class Problem(BaseModel):
     """Why a request was refused."""
 
-    detail: str
+    detail: str = Field(description="What was found, where, and what was expected.")
+    request_id: str | None = Field(None, description="By which the server's log tells of the request.")
+
+
+def problem_example(message: str) -> dict[str, Any]:
+    """An answer of OpenAPI that tells a problem."""
+    return {
+        "model": Problem,
+        "description": message[0].upper() + message[1:],
+        "content": {"application/json": {"example": {"detail": message}}},
+    }

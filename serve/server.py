@@ -1,44 +1,46 @@
-"""From models on disk to a listening server."""
+"""From models on disk to a listening server: a parent that holds the socket, and workers that answer."""
 
 import socket
-from collections.abc import Sequence
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
 
-from embeddings.errors import OutputError
+from serve.options import ServeOptions
 from serve.registry import FoundModel
 
 
-def listen(host: str, port: int) -> socket.socket:
-    """Take the port, before anything slow is done.
-
-    Raises:
-        OutputError: the port is in use, or the address is not one of this machine.
-    """
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((host, port))
-        listener.listen(128)
-    except OSError as error:
-        listener.close()
-        reason = error.strerror.lower() if error.strerror else str(error)
-        raise OutputError(f"{host}:{port}: cannot be listened on ({reason}); choose another with --port") from None
-    return listener
-
-
-def run_server(found: Sequence[FoundModel], listener: socket.socket) -> None:
-    """Load models and answer until stopped; a request that is under way then has ten seconds.
+@dataclass(frozen=True)
+class Application:
+    """Makes the application of a worker, in its process.
 
     Args:
-        found: the models, from `find_models`.
-        listener: from `listen`.
+        found: the models by the place that they were asked for by; those that shadow others, too.
+        options: of the server.
     """
-    import uvicorn
 
-    from serve.app import ServedModel, build_app
+    found: Mapping[str, FoundModel]
+    options: ServeOptions
 
-    app = build_app([ServedModel.load(model) for model in found])
+    def __call__(self) -> Any:
+        from serve.worker import worker_app
+
+        return worker_app(self.found, self.options)
+
+
+def run_server(found: Mapping[str, FoundModel], listener: socket.socket, options: ServeOptions) -> None:
+    """Load models and answer until stopped; the requests that are under way then are answered.
+
+    Args:
+        found: the models, by the place that they were asked for by.
+        listener: from `listen`.
+        options: of the server.
+    """
+    from serve.supervisor import supervise
+
     host, port = listener.getsockname()[:2]
-    names = ", ".join(model.name for model in found)
-    print(f"telmo: serving {names} on http://{host}:{port} (API: http://{host}:{port}/docs)", flush=True)
-    uvicorn.Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=10)).run(sockets=[listener])
+    address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    behind = set(options.shadow.values())
+    names = ", ".join(model.name for place, model in found.items() if place not in behind)
+    ready = f"telmo: serving {names} on http://{address} (API: http://{address}/docs)"
+    sys.exit(supervise(Application(found, options), listener, options, ready))

@@ -3,6 +3,7 @@ import os
 import shutil
 import subprocess
 import sys
+from contextlib import ExitStack
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -154,3 +155,25 @@ def model_folders(tiny_bilm_folder, tmp_path_factory):
         description = Description(f"tiny-{task}", task, labels, "spacy", options, {"accuracy": 0.5}, "An example .")
         save_model(folders[task], description, head, tiny_bilm_folder)
     return folders
+
+
+@pytest.fixture(scope="module")
+def served():
+    """Serves models, given as `telmo serve` takes them, and gives a client of the application."""
+    from fastapi.testclient import TestClient
+
+    from serve.app import build_app
+    from serve.options import ServeOptions
+    from serve.registry import find_served
+    from serve.served_models import ServedModels
+
+    with ExitStack() as stack:
+
+        def serve(*models, **options):
+            options = ServeOptions(**options)
+            service = ServedModels(find_served([str(model) for model in models], options.shadow), options)
+            service.load()
+            app = build_app(service, options, lifespan=service.lifespan)
+            return stack.enter_context(TestClient(app, raise_server_exceptions=False))
+
+        yield serve

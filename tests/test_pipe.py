@@ -124,8 +124,9 @@ def test_commands_and_the_server_give_the_same_answer(house, trained):
             address = "http://" + server.stdout.readline().split("http://")[1].split()[0]
             answers = {}
             for model in ("label", "tag"):
-                body = json.dumps({"model": model, "texts": [text]}).encode()
-                request = urllib.request.Request(f"{address}/predict", body, {"Content-Type": "application/json"})
+                body = json.dumps({"texts": [text]}).encode()
+                url = f"{address}/v1/models/{model}:predict"
+                request = urllib.request.Request(url, body, {"Content-Type": "application/json"})
                 with urllib.request.urlopen(request) as response:
                     answers[model] = json.load(response)
         finally:

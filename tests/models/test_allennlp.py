@@ -5,7 +5,6 @@ import sys
 
 import numpy as np
 import pytest
-from fastapi.testclient import TestClient
 
 from embeddings.archive import open_tree
 from embeddings.errors import SourceError
@@ -77,17 +76,15 @@ def test_answers_are_those_of_allennlp(predictors, expected, name):
     assert_same(name, answers, expected(name))
 
 
-def test_answers_over_rest_are_those_of_allennlp(predictors, expected):
-    from serve.app import ServedModel, build_app
-
-    client = TestClient(build_app([ServedModel(name, None, predictor) for name, predictor in predictors.items()]))
+def test_answers_over_rest_are_those_of_allennlp(converted, served, expected):
+    client = served(*(converted / name for name in NAMES))
     for name in NAMES:
         truths = expected(name)
-        body = {"model": name, "texts": [truth["tokens"] for truth in truths], "logits": True}
-        answer = client.post("/predict", json=body)
+        body = {"texts": [truth["tokens"] for truth in truths], "logits": True}
+        answer = client.post(f"/v1/models/{name}:predict", json=body)
         assert answer.status_code == 200
         assert_same(name, answer.json()["predictions"], truths)
-        plain = client.post("/predict", json={"model": name, "texts": ["Who is Ada?"]}).json()["predictions"][0]
+        plain = client.post(f"/v1/models/{name}:predict", json={"texts": ["Who is Ada?"]}).json()["predictions"][0]
         assert "logits" not in plain
 
 

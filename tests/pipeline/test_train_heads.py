@@ -7,7 +7,6 @@ import mlflow
 import numpy as np
 import pytest
 import yaml
-from fastapi.testclient import TestClient
 from mlflow.artifacts import list_artifacts, load_text
 
 from embeddings.bilm import BiLM
@@ -21,7 +20,6 @@ from models.model_folder import load_model
 from pipeline.cli import main
 from pipeline.config import TrainConfig, read_config
 from pipeline.train import train_stage
-from serve.app import ServedModel, build_app
 from serve.registry import find_model
 
 pytestmark = pytest.mark.slow
@@ -87,7 +85,7 @@ def train(tmp_path, monkeypatch, bilm):
     return train
 
 
-def test_pairs_are_learned_from_words_alone_and_answered_everywhere(train, capsys):
+def test_pairs_are_learned_from_words_alone_and_answered_everywhere(train, capsys, served):
     trained = train("pairs", "embedding.source=none", "tracking.register_model=true", training={"epochs": 20})
     assert trained.scores["accuracy"] == 1.0 and trained.version == "1"
     assert not (trained.folder / "bilm").exists()
@@ -95,11 +93,11 @@ def test_pairs_are_learned_from_words_alone_and_answered_everywhere(train, capsy
     assert predictor.description.example == ["a warm day", "the day is warm"]
     expected = [answer.label for answer in predictor.predict([row[:2] for row in PAIRS])]
     assert expected == [row[2] for row in PAIRS]
-    client = TestClient(build_app([ServedModel.load(find_model("models:/pairs@champion"))]))
+    client = served("models:/pairs@champion")
     for texts in ([row[:2] for row in PAIRS], [[row[0].split(), row[1].split()] for row in PAIRS]):
-        predictions = client.post("/predict", json={"texts": texts}).json()["predictions"]
+        predictions = client.post("/v1/models/pairs:predict", json={"texts": texts}).json()["predictions"]
         assert [answer["label"] for answer in predictions] == expected
-    refused = client.post("/predict", json={"texts": ["a warm day"]})
+    refused = client.post("/v1/models/pairs:predict", json={"texts": ["a warm day"]})
     assert (refused.status_code, refused.json()["detail"]) == (
         422,
         "texts[0] is one text; expected two, as this model reads pairs",
@@ -127,7 +125,7 @@ def main_returns(*arguments):
     assert not end.value.code
 
 
-def test_any_number_of_labels_is_learned_beside_elmo(train, capsys):
+def test_any_number_of_labels_is_learned_beside_elmo(train, capsys, served):
     inputs = [{"kind": "elmo", "projection": 3}, {"kind": "words", "dim": 8}]
     settings = {"class_weights": {"warm": 2.0}, "epochs": 20}
     trained = train("many", head={"inputs": inputs, "encoder": "dense", "units": 8}, training=settings)
@@ -138,8 +136,8 @@ def test_any_number_of_labels_is_learned_beside_elmo(train, capsys):
     assert capsys.readouterr().out == "-\ta cold night\n"
     by_label = json.loads(load_text(f"runs:/{trained.run_id}/scores_by_label.json"))
     assert by_label["warm"] == {"precision": 1, "recall": 1, "f1": 1, "support": 12}
-    client = TestClient(build_app([ServedModel.load(find_model("model"))]))
-    (told,) = client.post("/predict", json={"texts": ["a warm day"]}).json()["predictions"]
+    client = served("model")
+    (told,) = client.post("/v1/models/many:predict", json={"texts": ["a warm day"]}).json()["predictions"]
     assert set(told["labels"]) == {"day", "warm"}
 
 

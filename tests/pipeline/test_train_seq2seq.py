@@ -4,7 +4,6 @@ import itertools
 
 import pytest
 import yaml
-from fastapi.testclient import TestClient
 
 from embeddings.errors import InputError
 from models import Predictor
@@ -12,8 +11,6 @@ from pipeline.config import Seq2seqConfig, TrainConfig, read_config
 from pipeline.evaluate import Evaluation, evaluate_stage
 from pipeline.progress import one_line
 from pipeline.train_seq2seq import train_seq2seq_stage
-from serve.app import ServedModel, build_app
-from serve.registry import find_model
 
 NAMES = ["ana", "rui", "eva", "zé"]
 
@@ -46,7 +43,7 @@ def config(tmp_path, monkeypatch, mlflow_store):
     return made
 
 
-def test_a_model_learns_to_translate_and_answers_from_its_folder(config, tiny_bilm_folder):
+def test_a_model_learns_to_translate_and_answers_from_its_folder(config, tiny_bilm_folder, served):
     inputs = [{"kind": "elmo", "projection": 4}, {"kind": "words", "dim": 16}]
     read = config(
         data={"target_tokenizer": "characters"}, head={"inputs": inputs}, embedding={"source": str(tiny_bilm_folder)}
@@ -65,8 +62,8 @@ def test_a_model_learns_to_translate_and_answers_from_its_folder(config, tiny_bi
     right = [answer.text == f"{other} {one}" for answer, (one, other) in zip(answers, pairs, strict=True)]
     assert sum(right) / len(right) == pytest.approx(trained.scores["exact_match"])
     assert one_line("ANA ANA", answers[0]) == answers[0].text
-    client = TestClient(build_app([ServedModel.load(find_model(str(trained.folder)))]))
-    response = client.post("/predict", json={"texts": ["ANA RUI"]}).json()
+    client = served(trained.folder)
+    response = client.post("/v1/models/turn:predict", json={"texts": ["ANA RUI"]}).json()
     assert response["task"] == "seq2seq"
     (translation,) = response["predictions"]
     (hypothesis,) = translation["hypotheses"]

@@ -2,119 +2,173 @@ import json
 
 import pytest
 from fastapi.testclient import TestClient
+from starlette.middleware import Middleware
 
-from serve import app as application
-from serve.app import ServedModel, build_app
-from serve.registry import find_model
+from embeddings.errors import InputError
+from models.predictions import Classification
+from serve.answers import Answer, ServedInfo
+from serve.app import build_app
+from serve.errors import Failed, NotAuthenticated, NotFound, NotReady, TooLate, TooMany
+from serve.options import ServeOptions
 
-
-@pytest.fixture(scope="module")
-def client(model_folders):
-    models = [ServedModel.load(find_model(str(folder))) for folder in model_folders.values()]
-    return TestClient(build_app(models), raise_server_exceptions=False)
-
-
-def ask(client, body):
-    return client.post("/predict", json=body)
+INFO = ServedInfo("pets", "3", "ready", "classification", ["cat", "dog"], {"accuracy": 0.5}, "A cat.")
 
 
-def test_health_names_the_models(client):
-    assert client.get("/health").json() == {"status": "ok", "models": ["tiny-classification", "tiny-tagging"]}
+class Service:
+    """Calls every text a cat, and notes what it is asked; raises `error` if it has one."""
+
+    def __init__(self):
+        self.asked, self.error = [], None
+
+    def models(self):
+        return [INFO]
+
+    def model(self, name, version=None):
+        if name != "pets":
+            raise NotFound(f"no model '{name}'; expected one of pets")
+        return INFO
+
+    async def predict(self, name, texts, *, version=None, logits=False, timeout=None):
+        self.model(name)
+        self.asked.append((texts, version, logits, timeout))
+        if self.error:
+            raise self.error
+        return Answer(
+            name, "3", "classification", [Classification("cat", {"cat": 0.75, "dog": 0.25})] * len(texts), 1.5
+        )
+
+
+@pytest.fixture
+def service():
+    return Service()
+
+
+@pytest.fixture
+def client(service):
+    return TestClient(build_app(service, ServeOptions(max_body=5000)), raise_server_exceptions=False)
+
+
+def ask(client, body, model="pets", **more):
+    return client.post(f"/v1/models/{model}:predict", json=body, **more)
+
+
+def test_a_text_is_answered_by_a_version(client):
+    answer = ask(client, {"texts": ["A cat.", ["a", "dog"], ["one text", ["and", "another"]]]})
+    prediction = {"label": "cat", "probabilities": {"cat": 0.75, "dog": 0.25}}
+    expected = {"model": "pets", "version": "3", "task": "classification", "predictions": [prediction] * 3}
+    assert answer.json() == expected | {"milliseconds": 1.5}
+
+
+def test_many_texts_are_answered_in_one_list(client):
+    assert len(ask(client, {"texts": ["a"] * 200}).json()["predictions"]) == 200
+
+
+def test_what_is_asked_reaches_the_service(client, service):
+    ask(client, {"texts": ["a"], "version": "2", "logits": True, "timeout_ms": 250})
+    ask(client, {"texts": ["a"]}, headers={"X-Request-Timeout-Ms": "1500"})
+    assert service.asked == [(["a"], "2", True, 0.25), (["a"], None, False, 1.5)]
 
 
 def test_models_are_described(client):
-    first = client.get("/models").json()[0]
-    assert (
-        first["labels"] == ["cat", "dog", "fish"] and first["metrics"] == {"accuracy": 0.5} and first["version"] is None
-    )
+    (model,) = client.get("/v1/models").json()["models"]
+    assert model["labels"] == ["cat", "dog"] and model["state"] == "ready" and model["layer_weights"] is None
+    assert client.get("/v1/models/pets").json() == model
+    assert client.get("/v1/models/pest").status_code == 404
 
 
-def test_a_text_is_classified(client):
-    answer = ask(client, {"model": "tiny-classification", "texts": ["A cat.", ["a", "dog"]]}).json()
-    assert answer["task"] == "classification" and len(answer["predictions"]) == 2
-    assert set(answer["predictions"][0]["probabilities"]) == {"cat", "dog", "fish"}
-
-
-def test_a_text_is_tagged_with_its_places(client):
-    text = "Ünï isn't here"
-    (prediction,) = ask(client, {"model": "tiny-tagging", "texts": [text]}).json()["predictions"]
-    assert [text[start:end] for _, start, end in prediction["tokens"]] == ["Ünï", "is", "n't", "here"]
-    assert len(prediction["tags"]) == 4
-    assert all(text[span["start"] : span["end"]] == span["text"] for span in prediction["spans"])
-
-
-def test_logits_are_answered_if_asked_for(client):
-    body = {"model": "tiny-tagging", "texts": ["one two"]}
-    (plain,) = ask(client, body).json()["predictions"]
-    assert "logits" not in plain
-    (prediction,) = ask(client, body | {"logits": True}).json()["predictions"]
-    assert [len(row) for row in prediction["logits"]] == [3, 3]
-    (prediction,) = ask(client, {"model": "tiny-classification", "texts": ["one"], "logits": True}).json()[
-        "predictions"
-    ]
-    assert len(prediction["logits"]) == 3
-    assert ask(client, body | {"logits": "perhaps"}).status_code == 422
-
-
-REFUSED = {
-    "no model named": (
-        {"texts": ["a"]},
-        422,
-        "which model? expected 'model', one of tiny-classification, tiny-tagging",
-    ),
-    "unknown model": ({"model": "x", "texts": ["a"]}, 404, "no model 'x'"),
-    "no texts": ({"model": "tiny-tagging", "texts": []}, 422, "texts: list should have at least 1 item"),
-    "missing key": ({"model": "tiny-tagging"}, 422, "texts: field required"),
-    "unknown key": (
-        {"model": "tiny-tagging", "texts": ["a"], "text": "a"},
-        422,
-        "text: extra inputs are not permitted",
-    ),
-    "empty text": (
-        {"model": "tiny-tagging", "texts": ["a", ""]},
-        422,
-        "texts.1: string should have at least 1 character",
-    ),
-    "only spaces": ({"model": "tiny-tagging", "texts": ["a", "  "]}, 422, "texts[1] has no words"),
-    "a number": ({"model": "tiny-tagging", "texts": [1]}, 422, "texts.0"),
-    "a string": ({"model": "tiny-tagging", "texts": "a"}, 422, "texts: input should be a valid list"),
-    "too many": ({"model": "tiny-tagging", "texts": ["a"] * 1001}, 422, "texts: list should have at most 1000 items"),
-    "an empty word": ({"model": "tiny-tagging", "texts": [["a", ""]]}, 422, "texts.0.1: string should have at least 1"),
-    "too many words": ({"model": "tiny-tagging", "texts": ["a " * 30_000] * 2}, 422, "60000 words in this request"),
-    "no object": ([1], 422, "body"),
+ERRORS = {
+    404: NotFound("no model"),
+    422: InputError("texts[1] has no words"),
+    429: TooMany("too many", 7),
+    500: Failed(),
+    503: NotReady("loading", 1),
+    504: TooLate("late"),
 }
 
 
-@pytest.mark.parametrize(("body", "status", "reason"), REFUSED.values(), ids=REFUSED)
-def test_a_bad_request_is_refused_with_the_reason(client, body, status, reason):
+@pytest.mark.parametrize("status", ERRORS)
+def test_every_refusal_has_its_status_and_its_reason(client, service, status):
+    service.error = ERRORS[status]
+    answer = ask(client, {"texts": ["a"]})
+    assert (answer.status_code, answer.json()) == (status, {"detail": str(service.error)})
+    assert answer.headers.get("retry-after") == {429: "7", 503: "1"}.get(status)
+
+
+def test_an_unforeseen_error_shows_no_trace(client, service):
+    service.error = RuntimeError("a secret path")
+    answer = ask(client, {"texts": ["a"]})
+    assert (answer.status_code, answer.json()) == (500, {"detail": "internal error; the server's log says more"})
+
+
+REFUSED = {
+    "no texts": ({"texts": []}, "texts: list should have at least 1 item"),
+    "missing key": ({}, "texts: field required"),
+    "unknown key": ({"texts": ["a"], "text": "a"}, "text: extra inputs are not permitted"),
+    "empty text": ({"texts": ["a", ""]}, "texts.1: string should have at least 1 character"),
+    "an empty word": ({"texts": [["a", ""]]}, "texts.0.1: string should have at least 1"),
+    "a number": ({"texts": [1]}, "texts.0"),
+    "a million numbers": ({"texts": [1] * 1000}, "texts.0"),
+    "a string": ({"texts": "a"}, "texts: input should be a valid array"),
+    "no flag": ({"texts": ["a"], "logits": "perhaps"}, "logits: input should be a valid boolean"),
+    "no time": ({"texts": ["a"], "timeout_ms": 0}, "timeout_ms: input should be greater than 0"),
+    "no object": ([1], "body: "),
+}
+
+
+@pytest.mark.parametrize(("body", "reason"), REFUSED.values(), ids=REFUSED)
+def test_a_bad_request_is_refused_with_the_reason(client, body, reason):
     answer = ask(client, body)
-    assert answer.status_code == status
+    assert answer.status_code == 422
     assert reason in answer.json()["detail"]
 
 
-@pytest.mark.parametrize("body", [b"{", b"", b"\xff\xfe{}", b'{"texts": ["\xff"]}', b"null", b'{"texts": [NaN]}'])
+@pytest.mark.parametrize("header", ["0", "-1", "nan", "inf", "soon", ""])
+def test_a_deadline_that_is_none_is_refused(client, header):
+    answer = ask(client, {"texts": ["a"]}, headers={"X-Request-Timeout-Ms": header})
+    assert answer.status_code == 422 and "X-Request-Timeout-Ms" in answer.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    "body", [b"{", b"", b"\xff\xfe{}", b'{"texts": ["\xff"]}', b"null", b'{"texts": [NaN]}', b"[" * 5000]
+)
 def test_a_body_that_is_no_json_is_refused(client, body):
-    answer = client.post("/predict", content=body, headers={"Content-Type": "application/json"})
-    assert 400 <= answer.status_code < 500
+    answer = client.post("/v1/models/pets:predict", content=body, headers={"Content-Type": "application/json"})
+    assert answer.status_code == 422
     assert isinstance(answer.json()["detail"], str)
 
 
-def test_a_large_body_is_refused_however_it_is_sent(client, monkeypatch):
-    monkeypatch.setattr(application, "MAX_BODY", 1000)
-    body = json.dumps({"texts": ["a" * 2000]}).encode()
+def test_a_large_body_is_refused_however_it_is_sent(client):
+    body = json.dumps({"texts": ["a" * 6000]}).encode()
     for content in (body, (body[k : k + 100] for k in range(0, len(body), 100))):
-        assert client.post("/predict", content=content).status_code == 413
-    assert ask(client, {"model": "tiny-tagging", "texts": ["short"]}).status_code == 200
+        answer = client.post("/v1/models/pets:predict", content=content)
+        assert (answer.status_code, answer.json()) == (413, {"detail": "the body is larger than 5000 bytes"})
+    small = json.dumps({"texts": ["a" * 3000]}).encode()
+    for content in (small, (small[k : k + 100] for k in range(0, len(small), 100))):
+        assert client.post("/v1/models/pets:predict", content=content).status_code == 200
 
 
-def test_an_unforeseen_error_shows_no_trace(client, monkeypatch):
-    def fail(*_):
-        raise RuntimeError("a secret path")
+def test_a_path_and_a_method_that_are_not_there_are_named(client):
+    assert client.get("/predict").json() == {"detail": "not found: GET /predict"}
+    answer = client.get("/v1/models/pets:predict")
+    assert answer.status_code in (404, 405)
 
-    monkeypatch.setattr("models.predictor.Predictor.predict", fail)
-    answer = ask(client, {"model": "tiny-tagging", "texts": ["a"]})
-    assert answer.status_code == 500
-    assert answer.json() == {"detail": "internal error; the server's log says more"}
+
+def test_a_protocol_tells_problems_in_its_own_form_and_a_middleware_comes_first(service):
+    class Naming:
+        def __init__(self, app):
+            self.app = app
+
+        async def __call__(self, scope, receive, send):
+            scope.setdefault("state", {})["request_id"] = "r1"
+            await self.app(scope, receive, send)
+
+    forms = {"/v2": lambda scope, status, message: {"error": message}}
+    app = build_app(service, middlewares=[Middleware(Naming)], forms=forms)
+    client = TestClient(app, raise_server_exceptions=False)
+    assert client.get("/v2/none").json() == {"error": "not found: GET /v2/none"}
+    assert client.get("/v1/models/none").json()["request_id"] == "r1"
+    service.error = NotAuthenticated("no key")
+    assert ask(client, {"texts": ["a"]}).headers["www-authenticate"] == "Bearer"
 
 
 def test_the_api_page_needs_no_other_host(client):
@@ -123,7 +177,14 @@ def test_the_api_page_needs_no_other_host(client):
     assert client.get("/static-offline-docs/swagger-ui-bundle.js").status_code == 200
 
 
-def test_the_example_of_the_api_works(client):
-    schema = client.get("/openapi.json").json()
-    (example,) = schema["components"]["schemas"]["PredictRequest"]["examples"]
-    assert ask(client, example | {"model": "tiny-classification"}).status_code == 200
+def test_the_document_of_the_api_tells_every_answer_and_its_examples_work(client):
+    document = client.get("/openapi.json").json()
+    operation = document["paths"]["/v1/models/{name}:predict"]["post"]
+    assert set(operation["responses"]) == {"200", "404", "413", "422", "429", "500", "503", "504"}
+    for status, response in operation["responses"].items():
+        content = response["content"]["application/json"]
+        assert "example" in content or status == "200"
+        assert content["schema"]["$ref"]
+    (example,) = document["components"]["schemas"]["PredictRequest"]["examples"]
+    assert ask(client, example).status_code == 200
+    assert operation["parameters"][0]["name"] in ("name", "X-Request-Timeout-Ms")

@@ -1,0 +1,56 @@
+"""Routes whose bodies are read by pydantic alone, and whose answers are bytes already: FastAPI describes them in the
+OpenAPI document and stays out of their way."""
+
+import inspect
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from fastapi.routing import APIRoute
+from pydantic import BaseModel, ValidationError
+from starlette.requests import Request
+from starlette.responses import Response
+
+from serve.errors import NotUsable
+
+
+class DirectRoute(APIRoute):
+    """A route whose endpoint is called with the request, the parameters of the path, and its `body` if it has one."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        endpoint = self.endpoint
+        parameters = inspect.signature(endpoint).parameters
+
+        async def without_body(request: Request) -> Response:
+            return await endpoint(request, **request.path_params)
+
+        async def with_body(request: Request) -> Response:
+            read = read_body(parameters["body"].annotation, await request.body())
+            return await endpoint(request, **request.path_params, body=read)
+
+        return with_body if "body" in parameters else without_body
+
+
+def read_body(schema: type[BaseModel], body: bytes) -> Any:
+    """What a body says.
+
+    Raises:
+        NotUsable: it is no JSON, or not what is expected; the message names the first place that is wrong.
+    """
+    try:
+        return schema.model_validate_json(body)
+    except ValidationError as error:
+        raise NotUsable(_problem(error, schema)) from None
+
+
+def _problem(error: ValidationError, schema: type[BaseModel]) -> str:
+    """The first thing that is wrong, and where: `texts.3: ...`."""
+    # A text may be a string or a list: of the two complaints, the one that goes deeper is the one that helps.
+    first = max(
+        error.errors(include_url=False, include_context=False, include_input=False), key=lambda found: len(found["loc"])
+    )
+    if first["type"] == "json_invalid":
+        return f"the body is not JSON: {first['msg'].removeprefix('Invalid JSON: ')}"
+    # Pydantic names the members of a union by their type in the path.
+    extra = first["type"] == "extra_forbidden"
+    parts = [str(part) for part in first["loc"] if extra or part in schema.model_fields or isinstance(part, int)]
+    return f"{'.'.join(parts)[:100] or 'body'}: {first['msg'][0].lower()}{first['msg'][1:]}"

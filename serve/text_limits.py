@@ -1,0 +1,69 @@
+"""How much a request may ask, looked at before any work is done for it."""
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from embeddings.errors import InputError
+from embeddings.tokenizer import TokenizerName
+from serve.errors import TooLarge
+from serve.options import ServeOptions
+
+CHARACTERS = 20
+"""Of a word, at most: a text that has more of them than that is refused unread."""
+
+_PARTS = re.compile(r"\w+|[^\w\s]")
+_LONG = re.compile(r"\S{64,}")
+
+
+def words_of(text: Any, tokenizer: TokenizerName = "spacy") -> int:
+    """About the words that a tokenizer makes of a raw text, of a list of words, or of both texts of a pair; at least
+    1. It takes a fiftieth of the tokenizer's time."""
+    if not isinstance(text, str):
+        return max(1, sum(words_of(part, tokenizer) for part in text) if _is_raw(text) else len(text))
+    if tokenizer == "characters":
+        return max(1, len(text))
+    if tokenizer == "whitespace":
+        return max(1, len(text.split()))
+    # spaCy takes signs from a string one by one and looks at the rest each time: of 4,000 brackets in a row it is as
+    # busy as a biLM with 20,000 words.
+    long = sum(len(found) ** 2 // 800 for found in _LONG.findall(text))
+    return max(1, len(_PARTS.findall(text)) + long)
+
+
+def _is_raw(text: Sequence[Any]) -> bool:
+    """Whether this is a pair of texts, or might be, and not a text of many words."""
+    return len(text) == 2 or any(not isinstance(part, str) for part in text)
+
+
+def check_size(texts: Sequence[Any], options: ServeOptions, tokenizer: TokenizerName = "spacy") -> list[int]:
+    """The words of each text, about.
+
+    Args:
+        texts: that may be anything.
+        options: that say how much is too much.
+        tokenizer: of the model.
+
+    Raises:
+        TooLarge: there are more texts, or more words, than the options allow.
+        InputError: there is no text.
+    """
+    if isinstance(texts, str) or not len(texts):
+        raise InputError("no texts; expected a list of at least one")
+    if len(texts) > options.max_texts:
+        raise TooLarge(f"{len(texts)} texts in this request; expected at most {options.max_texts}")
+    most, words = options.max_text_words, []
+    for k, text in enumerate(texts):
+        characters = _characters(text)
+        if characters > CHARACTERS * most:
+            raise TooLarge(f"texts[{k}] has {characters} characters; expected at most {CHARACTERS * most}")
+        words.append(words_of(text, tokenizer))
+        if words[-1] > most:
+            raise TooLarge(f"texts[{k}] has about {words[-1]} words; expected at most {most}")
+    if sum(words) > options.max_words:
+        raise TooLarge(f"about {sum(words)} words in this request; expected at most {options.max_words}")
+    return words
+
+
+def _characters(text: Any) -> int:
+    return len(text) if isinstance(text, str) else sum(map(_characters, text))
