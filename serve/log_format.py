@@ -5,12 +5,10 @@ import logging
 import os
 import sys
 import time
-from typing import Any, Literal, TextIO
+from typing import Any, TextIO
 
+from serve.options import LogFormat, LogLevel
 from serve.request_facts import CURRENT
-
-LogFormat = Literal["text", "json"]
-LogLevel = Literal["debug", "info", "warning", "error"]
 
 _TAKEN_OVER = ("uvicorn", "uvicorn.error", "uvicorn.access", "mlflow", "alembic", "tensorflow", "absl")
 """Loggers of libraries that bring handlers of their own."""

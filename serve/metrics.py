@@ -114,6 +114,9 @@ class Metrics:
         for one in waited:
             observe(one)
 
+    def rode(self, *facts: Any) -> None:
+        """A batch counts once, however many ride in it."""
+
     def refused(self, model: str, reason: "Refusal") -> None:
         self._refused(model, reason).inc()
 

@@ -2,6 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Literal
+
+LogFormat = Literal["text", "json"]
+LogLevel = Literal["debug", "info", "warning", "error"]
 
 
 @dataclass(frozen=True)
@@ -22,6 +26,8 @@ class ServeOptions:
         max_text_words: of one text.
         max_numbers: of the vectors that answer a request.
         max_body: bytes of a request's body.
+        log_format, log_level: of the log on standard error (`serve.log_format`).
+        metrics: whether there is `/metrics`.
     """
 
     workers: int = 1
@@ -37,3 +43,6 @@ class ServeOptions:
     max_text_words: int = 10_000
     max_numbers: int = 4_000_000
     max_body: int = 8 * 1024 * 1024
+    log_format: LogFormat = "text"
+    log_level: LogLevel = "info"
+    metrics: bool = True

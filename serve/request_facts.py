@@ -2,6 +2,7 @@
 
 from contextvars import ContextVar
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(slots=True)
@@ -18,6 +19,7 @@ class RequestFacts:
         waited: seconds in the queue.
         batch_requests, batch_words: of the batch that the request rode in; of the last, if it was parted.
         trace: id of its trace, in hexadecimal.
+        span: of its trace.
     """
 
     request_id: str
@@ -34,7 +36,14 @@ class RequestFacts:
     batch_requests: int | None = None
     batch_words: int | None = None
     trace: str | None = None
+    span: Any = None
 
 
 CURRENT: ContextVar[RequestFacts | None] = ContextVar("telmo_request", default=None)
 """The request that the running task answers."""
+
+
+def tell_model(model: str, version: str | None, texts: int) -> None:
+    """Note who answers the request that the running task answers, and how many texts it has."""
+    if facts := CURRENT.get():
+        facts.model, facts.version, facts.texts = model, version, (facts.texts or 0) + texts

@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Callable, Sequence
 from time import perf_counter
 
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -38,7 +38,7 @@ class RequestLog:
     def __init__(
         self,
         app: ASGIApp,
-        apologise: Callable[[Request], Response],
+        apologise: Callable[[Scope], Response],
         finished: Sequence[Callable[[RequestFacts], None]] = (),
     ):
         self.app = app
@@ -72,7 +72,7 @@ class RequestLog:
             log.error("%s %s failed", scope["method"], _route(scope), exc_info=error)
             # Where the answer has begun, the server sees that its end is missing and closes the connection.
             if not started:
-                await self.apologise(Request(scope))(scope, receive, send_with_id)
+                await self.apologise(scope)(scope, receive, send_with_id)
         finally:
             facts.route = _route(scope)
             facts.caller = state.get("caller")

@@ -27,7 +27,7 @@ def shared_metrics() -> Iterator[None]:
                 os.environ[FOLDER] = before
 
 
-def forget_worker(pid: int) -> None:
+def forget_worker(pid: int | None) -> None:
     """Take what a process that ended has left: its part of the gauges. What it counted stays counted."""
     if os.environ.get(FOLDER):
         from prometheus_client.multiprocess import mark_process_dead

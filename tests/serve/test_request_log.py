@@ -16,7 +16,7 @@ def build():
     finished = []
     app.add_middleware(
         RequestLog,
-        apologise=lambda request: JSONResponse({"request_id": request.state.request_id}, 500),
+        apologise=lambda scope: JSONResponse({"request_id": scope["state"]["request_id"]}, 500),
         finished=[finished.append],
     )
 
