@@ -1,7 +1,9 @@
 """What a worker tells of itself, as its options and its surroundings ask for."""
 
-from collections.abc import Callable, Sequence
-from typing import Literal
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, Literal
 
 from fastapi import APIRouter
 from starlette.middleware import Middleware
@@ -27,6 +29,7 @@ class Observability:
         self.routers: list[APIRouter] = []
         self.middlewares: list[Middleware] = []
         self.finished: list[Callable[[RequestFacts], None]] = []
+        self._flush: Callable[[], None] | None = None
         observers: list[Observer] = []
         if options.metrics:
             from serve import metrics
@@ -35,14 +38,22 @@ class Observability:
             observers.append(counted)
             self.routers.append(metrics.router(counted))
             self.finished.append(counted.finished)
-        from serve.tracing import Tracing, is_traced, tracer
+        from serve.tracing import Tracing, is_traced, tracer_provider
 
         if is_traced():
-            tracing = Tracing(tracer())
+            tracing = Tracing(tracer_provider())
             observers.append(tracing)
             self.middlewares.append(Middleware(tracing.middleware))
+            self._flush = tracing.flush
         if observers:
             self.observer = observers[0] if len(observers) == 1 else Observers(observers)
+
+    @asynccontextmanager
+    async def lifespan(self, app: Any) -> AsyncIterator[None]:
+        """Tell, when an application ends, what has not been told."""
+        yield
+        if self._flush:
+            await asyncio.to_thread(self._flush)
 
 
 class Observers:

@@ -21,7 +21,11 @@ from serve.observer import NoObserver
 from serve.request_facts import CURRENT, RequestFacts
 
 if TYPE_CHECKING:
+    from opentelemetry.sdk.trace import TracerProvider
     from opentelemetry.trace import Tracer
+
+FLUSH = 3
+"""Seconds for the last spans, when a server stops."""
 
 _ADDRESSES = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
 _PROTOCOLS = ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL")
@@ -35,7 +39,7 @@ def is_traced() -> bool:
     return any(os.environ.get(name) for name in (_EXPORTER, *_ADDRESSES))
 
 
-def tracer() -> "Tracer":
+def tracer_provider() -> "TracerProvider":
     """What makes spans and sends them in the background, as the variables say.
 
     Raises:
@@ -56,21 +60,25 @@ def tracer() -> "Tracer":
         expected = f"expected it, as {_EXPORTER} or an endpoint is set: pip install 'telmo[tracing]'"
         raise ConfigError(f"OpenTelemetry is not installed; {expected}") from None
     service = {} if os.environ.get("OTEL_SERVICE_NAME") else {"service.name": "telmo"}
-    # It ends with the process, and sends what is left.
     provider = TracerProvider(resource=Resource.create(service))
     provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter() if exporter == "otlp" else ConsoleSpanExporter()))
-    return provider.get_tracer("telmo.serve")
+    return provider
 
 
 class Tracing(NoObserver):
     """Makes spans of requests and of batches.
 
     Args:
-        tracer: makes spans.
+        provider: of what makes spans.
     """
 
-    def __init__(self, tracer: "Tracer"):
-        self._tracer = tracer
+    def __init__(self, provider: "TracerProvider"):
+        self._provider = provider
+        self._tracer = provider.get_tracer("telmo.serve")
+
+    def flush(self) -> None:
+        """Send the spans that are left, if they are taken soon."""
+        self._provider.force_flush(1000 * FLUSH)
 
     def middleware(self, app: ASGIApp) -> ASGIApp:
         """ASGI middleware that makes a span of each request; behind `RequestLog`."""

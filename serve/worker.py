@@ -9,7 +9,7 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -95,14 +95,20 @@ def worker_app(found: Mapping[str, FoundModel], options: ServeOptions) -> FastAP
     gc.freeze()
     models.load()
 
+    @contextlib.asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with told.lifespan(app), models.lifespan(app):
+            yield
+
     app = build_app(
         models,
         options,
         routers=told.routers,
         middlewares=told.middlewares,
         finished=told.finished,
-        lifespan=models.lifespan,
+        lifespan=lifespan,
     )
+    app.state.service = models
     app.state.stop = models.stop
     return app
 

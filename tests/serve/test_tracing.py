@@ -18,7 +18,7 @@ from starlette.middleware import Middleware
 from embeddings.errors import ConfigError
 from serve.batcher import Batcher, Lane
 from serve.request_log import RequestLog
-from serve.tracing import Tracing, is_traced, tracer
+from serve.tracing import Tracing, is_traced, tracer_provider
 
 PARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
@@ -33,7 +33,7 @@ def client(exported):
     """An application whose one route lets a batcher compute."""
     provider = TracerProvider()
     provider.add_span_processor(SimpleSpanProcessor(exported))
-    tracing = Tracing(provider.get_tracer("test"))
+    tracing = Tracing(provider)
     finished = []
     middlewares = [
         Middleware(RequestLog, apologise=lambda scope: JSONResponse({}, 500), finished=[finished.append]),
@@ -155,19 +155,30 @@ def test_the_standard_variables_turn_it_on(surroundings, variables, on):
 def test_what_it_does_not_have_is_named(surroundings, variables, message):
     surroundings(**variables)
     with pytest.raises(ConfigError, match=message):
-        tracer()
+        tracer_provider()
 
 
 def test_without_the_extra_the_error_says_what_to_install(surroundings, monkeypatch):
     surroundings(OTEL_TRACES_EXPORTER="otlp")
     monkeypatch.setitem(sys.modules, "opentelemetry.exporter.otlp.proto.http.trace_exporter", None)
     with pytest.raises(ConfigError, match=r"pip install 'telmo\[tracing\]'"):
-        tracer()
+        tracer_provider()
 
 
-def test_what_is_left_is_sent_when_the_process_ends(house):
+def test_what_is_left_is_sent_at_the_end(house):
     pytest.importorskip("opentelemetry.exporter.otlp.proto.http")
-    code = "from serve.tracing import tracer; tracer().start_span('last').end()"
+    code = """
+import asyncio, os
+from serve.observability import Observability
+from serve.options import ServeOptions
+told = Observability(ServeOptions(metrics=False))
+async def serve():
+    async with told.lifespan(None):
+        told.middlewares[0].cls.__self__._tracer.start_span("last").end()
+asyncio.run(serve())
+# As a worker ends.
+os._exit(0)
+"""
     environment = os.environ | {
         "PYTHONPATH": str(house),
         "OTEL_TRACES_EXPORTER": "console",
