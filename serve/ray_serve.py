@@ -2,8 +2,8 @@
 
     serve run serve.ray_serve:build models=models:/docs-library@champion max_replicas=8 cpus=2
 
-The word `serve` at the beginning is Ray's command; `serve.ray_serve` is this module, which Ray imports on every machine,
-so Telmo is to be installed there. A folder must be there, too; what MLflow has is fetched by each replica.
+The word `serve` at its beginning is Ray's command; `serve.ray_serve` is this module, which Ray imports on every
+machine, so Telmo is to be installed there. A folder must be there, too; what MLflow has is fetched by each replica.
 
 A replica is what a worker of `telmo serve` is: it batches, follows aliases, and is healthy when its models are warm.
 Whoever asks `/metrics` would see one replica, so there is none: Ray exports metrics of its own for each.
