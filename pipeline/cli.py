@@ -16,7 +16,7 @@ import typer
 from embeddings.errors import InputError, OutputError, TelmoError
 from embeddings.tokenizer import TokenizerName
 from pipeline import cli_keys
-from serve.options import ServeOptions
+from serve.options import LogFormat, LogLevel, ServeOptions
 
 # TensorFlow greets on standard error; a user's own setting wins.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -492,14 +492,28 @@ def serve(
         list[str] | None,
         typer.Option(metavar="HOST", help="Refuse requests that name another host; *.example.org, again for more."),
     ] = None,
+    log_format: Annotated[
+        str, typer.Option(help="Of the log on standard error: text for people, or json, an object a line.")
+    ] = SERVE.log_format,
+    log_level: Annotated[
+        str, typer.Option(help="debug, info (a line a request), warning (what went wrong), or error.")
+    ] = SERVE.log_level,
+    metrics: Annotated[bool, typer.Option(help="Whether Prometheus can read /metrics.")] = SERVE.metrics,
 ) -> None:
     """Answer over REST."""
     from serve.exposure import warning_of
     from serve.keys import read_keys
     from serve.listener import listen
+    from serve.log_format import configure_logging
     from serve.registry import find_served
     from serve.server import run_server
 
+    for value, known, hint in (
+        (log_format, get_args(LogFormat), "--log-format"),
+        (log_level, get_args(LogLevel), "--log-level"),
+    ):
+        if value not in known:
+            raise typer.BadParameter(f"'{value}'; expected one of {', '.join(known)}", param_hint=hint)
     shadows = dict(_shadow(one) for one in shadow or [])
     asked = ServeOptions(
         workers=workers,
@@ -516,7 +530,11 @@ def serve(
         keys=keys,
         cors_origins=tuple(_origin(one) for one in cors_origin or []),
         allowed_hosts=tuple(_host(one) for one in allowed_host or []),
+        log_format=log_format,  # type: ignore[arg-type]
+        log_level=log_level,  # type: ignore[arg-type]
+        metrics=metrics,
     )
+    configure_logging(asked.log_format, asked.log_level)
     if keys:
         read_keys(keys)
     listener = listen(host, port)

@@ -1,6 +1,5 @@
 """The REST application."""
 
-import logging
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from importlib.metadata import version
@@ -21,8 +20,8 @@ from serve.body_limit import LimitBody
 from serve.errors import Failed, NotUsable, RequestError
 from serve.options import ServeOptions
 from serve.refusals import Form, Refusals
-
-log = logging.getLogger("telmo.serve")
+from serve.request_facts import RequestFacts
+from serve.request_log import RequestLog
 
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager]
 
@@ -35,6 +34,7 @@ def build_app(
     middlewares: Sequence[Middleware] = (),
     forms: Mapping[str, Form] | None = None,
     streamed: Callable[[Scope], bool] = lambda scope: False,
+    finished: Sequence[Callable[[RequestFacts], None]] = (),
     lifespan: Lifespan | None = None,
 ) -> FastAPI:
     """The application that answers for models. Its own pages need no other host: the assets of `/docs` come with it.
@@ -46,6 +46,7 @@ def build_app(
         middlewares: the first sees a request first.
         forms: how protocols tell a problem, by the begin of their paths.
         streamed: whether the body of a request is read piece by piece by its route.
+        finished: called with the facts of each request.
         lifespan: what begins and ends with the application.
     """
     options = options or ServeOptions()
@@ -55,6 +56,7 @@ def build_app(
         summary="Predictions of text models over ELMo.",
         version=version("telmo"),
         middleware=[
+            Middleware(RequestLog, apologise=lambda scope: refusals(scope, Failed()), finished=finished),
             *middlewares,
             Middleware(LimitBody, most=options.max_body, refuse=refusals, streamed=streamed),
         ],
@@ -85,10 +87,5 @@ def build_app(
     async def forget(request: Request, error: ClientDisconnect) -> Response:
         # Nobody reads it; 499 is what nginx writes into its log.
         return Response(status_code=499)
-
-    @app.exception_handler(Exception)
-    async def apologise(request: Request, error: Exception) -> Response:
-        log.error("%s %s failed", request.method, request.url.path, exc_info=error)
-        return refusals(request.scope, Failed())
 
     return app

@@ -14,6 +14,7 @@ from embeddings.errors import InputError
 from serve.errors import Failed, NotReady, RequestError, TooLate, TooMany
 from serve.fair_queue import FairQueue, Share, Waiting
 from serve.observer import NoObserver, Observer
+from serve.request_facts import CURRENT
 
 log = logging.getLogger("telmo.serve")
 
@@ -76,6 +77,7 @@ class Batch:
     texts: int
     words: int
     waited: list[float]
+    taken: float
     seconds: float = 0.0
     dropped: int = 0
 
@@ -170,7 +172,9 @@ class Batcher:
     def _join(self, lane: Lane, texts: Sequence[Any], words: Sequence[int], wanted: Any) -> Waiting:
         if not lane.open or self._closed:
             raise NotReady(f"the model '{lane.model}' is being unloaded", retry_after=1)
-        request = Waiting(texts, words, wanted, self._loop.create_future(), self._loop.time())
+        # Of a shadow's work the request that it follows knows nothing.
+        facts = None if lane.background else CURRENT.get()
+        request = Waiting(texts, words, wanted, self._loop.create_future(), self._loop.time(), facts)
         with self._changed:
             ahead = lane.ahead
             full = ahead and ahead + request.weight > self.queue_words
@@ -183,7 +187,10 @@ class Batcher:
             message = f"{ahead} words wait for the model '{lane.model}' already; expected at most {self.queue_words}"
             raise TooMany(message, self._seconds_for(lane, ahead))
         lane.began()
-        self.observer.queued(lane.model, sum(words))
+        total = sum(words)
+        if facts:
+            facts.words = (facts.words or 0) + total
+        self.observer.queued(lane.model, total)
         return request
 
     def _seconds_for(self, lane: Lane, words: int) -> int:
@@ -263,6 +270,7 @@ class Batcher:
             sum(end - first for _, first, end in shares),
             sum(sum(request.words[first:end]) for request, first, end in shares),
             [now - request.since for request, first, _ in shares if not first],
+            now,
         )
 
     def _may_go(self, lane: Lane, now: float) -> bool:
@@ -283,6 +291,12 @@ class Batcher:
 
     def _taken(self, batch: Batch) -> None:
         self._tell_left(batch.lane, batch.words)
+        for part in batch.parts:
+            request, first, _ = part.share
+            if facts := request.facts:
+                facts.batch_requests, facts.batch_words = len(batch.parts), batch.words
+                if not first:
+                    facts.waited = batch.taken - request.since
 
     def _deliver(self, batch: Batch) -> None:
         lane = batch.lane
@@ -303,6 +317,9 @@ class Batcher:
         self.observer.batch(
             lane.model, lane.version, len(batch.parts), batch.texts, batch.words, batch.seconds, batch.waited
         )
+        riders = [(part.share[0].facts, not part.share[1]) for part in batch.parts if part.share[0].facts]
+        if riders:
+            self.observer.rode(lane.model, lane.version, batch.words, batch.seconds, riders)
 
     def _fail(self, lane: Lane, request: Waiting, error: BaseException) -> None:
         foreseen = isinstance(error, InputError | RequestError)

@@ -5,6 +5,8 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from typing import Any
 
+from serve.request_facts import RequestFacts
+
 SHARE = 64
 """Words that a request may give to a batch before the next one has its turn."""
 
@@ -18,15 +20,34 @@ class Waiting:
         wanted: what is asked for each text, in the words of whoever computes.
         answered: gets the answers, or why there are none.
         since: when it came, in the seconds of the event loop.
+        facts: of the request of HTTP that it is a part of, if somebody collects them.
     """
 
-    __slots__ = ("answered", "answers", "credit", "missing", "next", "since", "texts", "wanted", "weight", "words")
+    __slots__ = (
+        "answered",
+        "answers",
+        "credit",
+        "facts",
+        "missing",
+        "next",
+        "since",
+        "texts",
+        "wanted",
+        "weight",
+        "words",
+    )
 
     def __init__(
-        self, texts: Sequence[Any], words: Sequence[int], wanted: Any, answered: "asyncio.Future[list]", since: float
+        self,
+        texts: Sequence[Any],
+        words: Sequence[int],
+        wanted: Any,
+        answered: "asyncio.Future[list]",
+        since: float,
+        facts: RequestFacts | None = None,
     ):
         self.texts, self.words, self.wanted = texts, words, wanted
-        self.answered, self.since = answered, since
+        self.answered, self.since, self.facts = answered, since, facts
         self.answers: list[Any] = [None] * len(texts)
         self.missing = len(texts)
         self.next = self.credit = 0

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Literal, Protocol
 
 from serve.answers import State
+from serve.request_facts import RequestFacts
 
 Refusal = Literal["full", "late", "cancelled", "unusable", "failed"]
 """Why a request got no answer: the queue was full; its deadline passed; its client went away; no answer can be given
@@ -42,6 +43,21 @@ class Observer(Protocol):
             waited: seconds in the queue, of each request whose first text is in this batch.
         """
 
+    def rode(
+        self,
+        model: str,
+        version: str | None,
+        words: int,
+        seconds: float,
+        riders: Sequence[tuple[RequestFacts, bool]],
+    ) -> None:
+        """Whose texts were in the batch that has just been computed.
+
+        Args:
+            words, seconds: of the batch.
+            riders: requests, and whether this is the first batch that they are in; not those of a shadow.
+        """
+
     def refused(self, model: str, reason: Refusal) -> None:
         """A request gets no answer."""
 
@@ -72,6 +88,15 @@ class NoObserver:
         words: int,
         seconds: float,
         waited: Sequence[float],
+    ) -> None: ...
+
+    def rode(
+        self,
+        model: str,
+        version: str | None,
+        words: int,
+        seconds: float,
+        riders: Sequence[tuple[RequestFacts, bool]],
     ) -> None: ...
 
     def refused(self, model: str, reason: Refusal) -> None: ...

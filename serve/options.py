@@ -3,6 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
+
+LogFormat = Literal["text", "json"]
+LogLevel = Literal["debug", "info", "warning", "error"]
 
 
 @dataclass(frozen=True)
@@ -26,6 +30,8 @@ class ServeOptions:
         keys: file of the API keys (`serve.keys`); without one everybody may ask.
         cors_origins: whose pages may ask from a browser, such as `https://example.org`, or `*` for all.
         allowed_hosts: that requests may name, such as `models.example.org` or `*.example.org`; all if there are none.
+        log_format, log_level: of the log on standard error (`serve.log_format`).
+        metrics: whether there is `/metrics`.
     """
 
     workers: int = 1
@@ -44,3 +50,6 @@ class ServeOptions:
     keys: Path | None = None
     cors_origins: tuple[str, ...] = ()
     allowed_hosts: tuple[str, ...] = ()
+    log_format: LogFormat = "text"
+    log_level: LogLevel = "info"
+    metrics: bool = True

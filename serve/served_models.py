@@ -17,6 +17,7 @@ from serve.observer import NoObserver, Observer
 from serve.options import ServeOptions
 from serve.place import Place
 from serve.registry import FoundModel
+from serve.request_facts import tell_model
 from serve.shadow import Shadow
 from serve.text_limits import check_size
 
@@ -108,6 +109,7 @@ class ServedModels:
         """As `Service` says."""
         began = time.perf_counter()
         model = self._chosen(name, version)
+        tell_model(model.name, model.version, len(texts))
         words = check_size(texts, self.options, model.predictor.description.tokenizer)
         model.predictor.check(texts)
         if logits and model.info.task == "seq2seq":
@@ -129,6 +131,7 @@ class ServedModels:
         """As `Service` says."""
         began = time.perf_counter()
         model = self._chosen(name, version)
+        tell_model(model.name, model.version, len(texts))
         words = check_size(texts, self.options, model.predictor.description.tokenizer)
         model.predictor.check(texts, pairs=False)
         selection = _with_weights_of(model.info, selection)

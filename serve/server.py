@@ -3,6 +3,7 @@
 import socket
 import sys
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,6 +37,7 @@ def run_server(found: Mapping[str, FoundModel], listener: socket.socket, options
         listener: from `listen`.
         options: of the server.
     """
+    from serve.shared_metrics import shared_metrics
     from serve.supervisor import supervise
 
     host, port = listener.getsockname()[:2]
@@ -43,4 +45,6 @@ def run_server(found: Mapping[str, FoundModel], listener: socket.socket, options
     behind = set(options.shadow.values())
     names = ", ".join(model.name for place, model in found.items() if place not in behind)
     ready = f"telmo: serving {names} on http://{address} (API: http://{address}/docs)"
-    sys.exit(supervise(Application(found, options), listener, options, ready))
+    several = options.metrics and options.workers > 1
+    with shared_metrics() if several else nullcontext():
+        sys.exit(supervise(Application(found, options), listener, options, ready))

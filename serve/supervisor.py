@@ -15,6 +15,7 @@ from multiprocessing.connection import Connection, wait
 from typing import Any
 
 from serve.options import ServeOptions
+from serve.shared_metrics import forget_worker
 
 log = logging.getLogger("telmo.serve")
 
@@ -80,6 +81,7 @@ def supervise(
                 log.error("worker %s %s; another one starts", worker.process.pid, how)
                 if not worker.ready and stop.poll(delay):
                     break
+                forget_worker(worker.process.pid)
                 worker.pipe.close()
                 workers[k] = Worker(application, listener, options)
             if not announced and all(worker.ready for worker in workers):

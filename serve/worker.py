@@ -9,7 +9,7 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -19,6 +19,7 @@ from fastapi import FastAPI
 from embeddings.errors import TelmoError
 from embeddings.quiet import quiet_stderr
 from serve.listener import BACKLOG
+from serve.log_format import configure_logging
 from serve.options import ServeOptions
 from serve.registry import FoundModel
 
@@ -43,7 +44,7 @@ def run_worker(
         options: of the server.
         parent: is told `ready`; when it closes, the worker stops.
     """
-    _log_to_stderr()
+    configure_logging(options.log_format, options.log_level)
     # The terminal sends it to all processes; the parent says when to stop.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
@@ -84,28 +85,37 @@ def worker_app(found: Mapping[str, FoundModel], options: ServeOptions) -> FastAP
     # Each head is a graph of its own, which TensorFlow takes for a mistake.
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
     from serve.app import build_app
+    from serve.observability import Observability
     from serve.protection import describe_protection, protect
     from serve.protocols import FORMS, routers, streamed
     from serve.refusals import Refusals
     from serve.served_models import ServedModels
 
-    models = ServedModels(found, options)
+    told = Observability(options)
+    models = ServedModels(found, options, told.observer)
     # What stands now stays: no collection looks at it again. The models come later, since they may go.
     gc.collect()
     gc.freeze()
     models.load()
 
+    @contextlib.asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with told.lifespan(app), models.lifespan(app):
+            yield
+
     service, middlewares = protect(models, options, Refusals(FORMS))
     app = build_app(
         service,
         options,
-        routers=routers(service, options.max_texts),
-        middlewares=middlewares,
+        routers=[*routers(service, options.max_texts), *told.routers],
+        middlewares=[*told.middlewares, *middlewares],
         forms=FORMS,
         streamed=streamed,
-        lifespan=models.lifespan,
+        finished=told.finished,
+        lifespan=lifespan,
     )
     describe_protection(app, options)
+    app.state.service = models
     app.state.stop = models.stop
     return app
 
@@ -145,10 +155,3 @@ def _stop_with(parent: Connection) -> None:
     with contextlib.suppress(EOFError, OSError):
         parent.recv()
     os.kill(os.getpid(), signal.SIGTERM)
-
-
-def _log_to_stderr() -> None:
-    handler = logging.StreamHandler()
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-    logging.getLogger().addHandler(handler)
-    log.setLevel(logging.INFO)

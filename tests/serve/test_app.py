@@ -52,6 +52,13 @@ def ask(client, body, model="pets", **more):
     return client.post(f"/v1/models/{model}:predict", json=body, **more)
 
 
+def told(answer):
+    """The status of a refusal and its body without the request's id, which is in the header, too."""
+    body = answer.json()
+    assert body.pop("request_id") == answer.headers["X-Request-ID"]
+    return answer.status_code, body
+
+
 def test_a_text_is_answered_by_a_version(client):
     answer = ask(client, {"texts": ["A cat.", ["a", "dog"], ["one text", ["and", "another"]]]})
     prediction = {"label": "cat", "probabilities": {"cat": 0.75, "dog": 0.25}}
@@ -90,14 +97,14 @@ ERRORS = {
 def test_every_refusal_has_its_status_and_its_reason(client, service, status):
     service.error = ERRORS[status]
     answer = ask(client, {"texts": ["a"]})
-    assert (answer.status_code, answer.json()) == (status, {"detail": str(service.error)})
+    assert told(answer) == (status, {"detail": str(service.error)})
     assert answer.headers.get("retry-after") == {429: "7", 503: "1"}.get(status)
 
 
 def test_an_unforeseen_error_shows_no_trace(client, service):
     service.error = RuntimeError("a secret path")
     answer = ask(client, {"texts": ["a"]})
-    assert (answer.status_code, answer.json()) == (500, {"detail": "internal error; the server's log says more"})
+    assert told(answer) == (500, {"detail": "internal error; the server's log says more"})
 
 
 REFUSED = {
@@ -141,14 +148,14 @@ def test_a_large_body_is_refused_however_it_is_sent(client):
     body = json.dumps({"texts": ["a" * 6000]}).encode()
     for content in (body, (body[k : k + 100] for k in range(0, len(body), 100))):
         answer = client.post("/v1/models/pets:predict", content=content)
-        assert (answer.status_code, answer.json()) == (413, {"detail": "the body is larger than 5000 bytes"})
+        assert told(answer) == (413, {"detail": "the body is larger than 5000 bytes"})
     small = json.dumps({"texts": ["a" * 3000]}).encode()
     for content in (small, (small[k : k + 100] for k in range(0, len(small), 100))):
         assert client.post("/v1/models/pets:predict", content=content).status_code == 200
 
 
 def test_a_path_and_a_method_that_are_not_there_are_named(client):
-    assert client.get("/predict").json() == {"detail": "not found: GET /predict"}
+    assert told(client.get("/predict")) == (404, {"detail": "not found: GET /predict"})
     answer = client.get("/v1/models/pets:predict")
     assert answer.status_code in (404, 405)
 
