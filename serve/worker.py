@@ -84,6 +84,7 @@ def worker_app(found: Mapping[str, FoundModel], options: ServeOptions) -> FastAP
         import keras  # noqa: F401
     # Each head is a graph of its own, which TensorFlow takes for a mistake.
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
+    from serve import web_page
     from serve.app import build_app
     from serve.observability import Observability
     from serve.protection import describe_protection, protect
@@ -107,7 +108,7 @@ def worker_app(found: Mapping[str, FoundModel], options: ServeOptions) -> FastAP
     app = build_app(
         service,
         options,
-        routers=[*routers(service, options.max_texts), *told.routers],
+        routers=[*routers(service, options.max_texts), *told.routers, web_page.router()],
         middlewares=[*told.middlewares, *middlewares],
         forms=FORMS,
         streamed=streamed,
