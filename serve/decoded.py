@@ -25,7 +25,7 @@ class DecodedRequest(Request):
 
     def __init__(self, request: Request, content: Any):
         headers = [(name, value) for name, value in request.scope["headers"] if name != b"content-type"]
-        scope = request.scope | {"headers": [*headers, (b"content-type", b"application/json")]}
+        scope = dict(request.scope) | {"headers": [*headers, (b"content-type", b"application/json")]}
         super().__init__(scope, request.receive)
         self._content = content
 

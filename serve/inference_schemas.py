@@ -16,9 +16,9 @@ class InferParameters(BaseModel):
 
     model_config = _OPEN
 
-    binary_data_output: bool = Field(False, description="Whether all outputs are sent as bytes behind the JSON.")
-    timeout: int = Field(0, ge=0, le=2**53, description="Microseconds after which the answer is of no use; 0: none.")
-    logits: bool = Field(False, description="Whether `logits` is among the outputs if none are named.")
+    binary_data_output: bool = Field(default=False, description="Whether outputs are sent as bytes behind the JSON.")
+    timeout: int = Field(default=0, ge=0, le=2**53, description="Microseconds until the answer is of no use; 0: none.")
+    logits: bool = Field(default=False, description="Whether `logits` is among the outputs if none are named.")
 
 
 class InputParameters(BaseModel):
@@ -26,8 +26,8 @@ class InputParameters(BaseModel):
 
     model_config = _OPEN
 
-    binary_data_size: int | None = Field(None, ge=0, le=_MANY, description="Bytes of it, behind the JSON.")
-    shared_memory_region: Any = Field(None, description="Not supported.")
+    binary_data_size: int | None = Field(default=None, ge=0, le=_MANY, description="Bytes of it, behind the JSON.")
+    shared_memory_region: Any = Field(default=None, description="Not supported.")
 
 
 class InputTensor(BaseModel):
@@ -37,7 +37,7 @@ class InputTensor(BaseModel):
     shape: list[Annotated[int, Field(ge=0, le=_MANY)]] = Field(max_length=8)
     datatype: str
     parameters: InputParameters = InputParameters()
-    data: list[str] | list[list[str]] | None = Field(None, description="Flat, or nested as the shape says.")
+    data: list[str] | list[list[str]] | None = Field(default=None, description="Flat, or nested as the shape says.")
 
 
 class OutputParameters(BaseModel):
@@ -45,11 +45,11 @@ class OutputParameters(BaseModel):
 
     model_config = _OPEN
 
-    binary_data: bool | None = Field(None, description="Whether it is sent as bytes behind the JSON.")
+    binary_data: bool | None = Field(default=None, description="Whether it is sent as bytes behind the JSON.")
     classification: int | None = Field(
-        None, ge=0, le=_MANY, description="The best so many labels, as `value:index:label`; 0: all values."
+        default=None, ge=0, le=_MANY, description="The best so many labels, as `value:index:label`; 0: all values."
     )
-    shared_memory_region: Any = Field(None, description="Not supported.")
+    shared_memory_region: Any = Field(default=None, description="Not supported.")
 
 
 class RequestedOutput(BaseModel):
@@ -80,11 +80,11 @@ class InferRequest(BaseModel):
         }
     )
 
-    id: str | None = Field(None, max_length=1_000, description="Comes back with the answer.")
+    id: str | None = Field(default=None, max_length=1_000, description="Comes back with the answer.")
     parameters: InferParameters = InferParameters()
     inputs: list[InputTensor] = Field(min_length=1, max_length=8, description="One: `text`.")
     outputs: list[RequestedOutput] | None = Field(
-        None, max_length=32, description="By default all of the model's, without `logits` and `embedding`."
+        default=None, max_length=32, description="By default all of the model's, without `logits` and `embedding`."
     )
 
 
@@ -121,7 +121,7 @@ class TensorMetadata(BaseModel):
     name: str
     datatype: Literal["BYTES", "FP32"]
     shape: list[int]
-    parameters: dict[str, Any] | None = Field(None, description="What is in it; the labels of its columns.")
+    parameters: dict[str, Any] | None = Field(default=None, description="What is in it; the labels of its columns.")
 
 
 class ModelMetadata(BaseModel):
@@ -159,7 +159,7 @@ class IndexRequest(BaseModel):
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"ready": True}]})
 
-    ready: bool = Field(False, description="Whether only models that answer are listed.")
+    ready: bool = Field(default=False, description="Whether only models that answer are listed.")
 
 
 class IndexEntry(BaseModel):

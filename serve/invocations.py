@@ -65,6 +65,9 @@ class Endpoints(BaseModel):
 _PROBLEMS: dict[int | str, dict[str, Any]] = {
     code: {"model": ScoringProblem} for code in (400, 401, 403, 404, 413, 415, 422, 429, 503, 504)
 }
+_UNREADY: dict[int | str, dict[str, Any]] = {
+    503: {"description": "Not every model answers.", "content": {"text/plain": {}}}
+}
 _CSV = {"text/csv": {"schema": {"type": "string"}, "example": "text\nApplies the sigmoid.\n"}}
 
 
@@ -100,10 +103,10 @@ def router(service: Service) -> APIRouter:
 
     async def ping() -> Response:
         """Whether every model is loaded and warm."""
-        return Response("\n", 200 if is_ready(service.models()) else 503, media_type="application/json")
+        return PlainTextResponse("\n", 200 if is_ready(service.models()) else 503)
 
     for path in ("/ping", "/health"):
-        routes.add_api_route(path, ping, operation_id=path[1:], responses={200: {}, 503: {}})
+        routes.add_api_route(path, ping, operation_id=path[1:], response_class=PlainTextResponse, responses=_UNREADY)
 
     @routes.get("/version", response_class=PlainTextResponse)
     async def version() -> str:
