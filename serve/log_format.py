@@ -5,6 +5,7 @@ import logging
 import os
 import sys
 import time
+from functools import lru_cache
 from typing import Any, TextIO
 
 from serve.options import LogFormat, LogLevel
@@ -39,7 +40,12 @@ def configure_logging(form: LogFormat, level: LogLevel, stream: TextIO | None = 
 
 def _time_of(record: logging.LogRecord) -> str:
     """RFC 3339, in UTC."""
-    return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(record.created))}.{int(record.msecs):03d}Z"
+    return f"{_second(int(record.created))}.{int(record.msecs):03d}Z"
+
+
+@lru_cache(maxsize=1)
+def _second(seconds: int) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
 
 
 def _facts_of(record: logging.LogRecord) -> dict[str, Any]:
