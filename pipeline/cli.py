@@ -6,6 +6,7 @@ Nothing that computes is imported before a command needs it, so that `--help` an
 import json
 import logging
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import Annotated, Any, get_args
@@ -515,6 +516,8 @@ def serve(
         metrics=metrics,
     )
     configure_logging(asked.log_format, asked.log_level)
+    # While models are fetched: the first process of a container does not end by this signal of itself.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     listener = listen(host, port)
     run_server(find_served(models, shadows), listener, asked)
 

@@ -11,6 +11,8 @@ from typing import Any, TextIO
 from serve.options import LogFormat, LogLevel
 from serve.request_facts import CURRENT
 
+_encode = json.JSONEncoder(default=str).encode
+
 _TAKEN_OVER = ("uvicorn", "uvicorn.error", "uvicorn.access", "mlflow", "alembic", "tensorflow", "absl")
 """Loggers of libraries that bring handlers of their own."""
 
@@ -34,6 +36,8 @@ def configure_logging(form: LogFormat, level: LogLevel, stream: TextIO | None = 
     # MLflow would set up its own as it is imported.
     os.environ.setdefault("MLFLOW_CONFIGURE_LOGGING", "false")
     logging.captureWarnings(True)
+    # No line says them, and to find them out takes time (Python's "Logging HOWTO", "Optimization").
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     for name in ("telmo", "uvicorn"):
         logging.getLogger(name).setLevel(level.upper())
 
@@ -70,7 +74,7 @@ class JsonFormatter(logging.Formatter):
         } | _facts_of(record)
         if record.exc_info:
             line["traceback"] = self.formatException(record.exc_info)
-        return json.dumps(line, default=str)
+        return _encode(line)
 
 
 class TextFormatter(logging.Formatter):
