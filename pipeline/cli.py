@@ -7,6 +7,7 @@ import json
 import logging
 import os
 import re
+import signal
 import sys
 from pathlib import Path
 from typing import Annotated, Any, get_args
@@ -537,6 +538,8 @@ def serve(
     configure_logging(asked.log_format, asked.log_level)
     if keys:
         read_keys(keys)
+    # While models are fetched: the first process of a container does not end by this signal of itself.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     listener = listen(host, port)
     if warning := warning_of(host, keys):
         print(f"telmo: {warning}", file=sys.stderr)

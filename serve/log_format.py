@@ -5,10 +5,13 @@ import logging
 import os
 import sys
 import time
+from functools import lru_cache
 from typing import Any, TextIO
 
 from serve.options import LogFormat, LogLevel
 from serve.request_facts import CURRENT
+
+_encode = json.JSONEncoder(default=str).encode
 
 _TAKEN_OVER = ("uvicorn", "uvicorn.error", "uvicorn.access", "mlflow", "alembic", "tensorflow", "absl")
 """Loggers of libraries that bring handlers of their own."""
@@ -33,13 +36,20 @@ def configure_logging(form: LogFormat, level: LogLevel, stream: TextIO | None = 
     # MLflow would set up its own as it is imported.
     os.environ.setdefault("MLFLOW_CONFIGURE_LOGGING", "false")
     logging.captureWarnings(True)
+    # No line says them, and to find them out takes time (Python's "Logging HOWTO", "Optimization").
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     for name in ("telmo", "uvicorn"):
         logging.getLogger(name).setLevel(level.upper())
 
 
 def _time_of(record: logging.LogRecord) -> str:
     """RFC 3339, in UTC."""
-    return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(record.created))}.{int(record.msecs):03d}Z"
+    return f"{_second(int(record.created))}.{int(record.msecs):03d}Z"
+
+
+@lru_cache(maxsize=1)
+def _second(seconds: int) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
 
 
 def _facts_of(record: logging.LogRecord) -> dict[str, Any]:
@@ -64,7 +74,7 @@ class JsonFormatter(logging.Formatter):
         } | _facts_of(record)
         if record.exc_info:
             line["traceback"] = self.formatException(record.exc_info)
-        return json.dumps(line, default=str)
+        return _encode(line)
 
 
 class TextFormatter(logging.Formatter):

@@ -16,9 +16,11 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, field_validator, model_validator
 from ray import serve
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serve.log_format import configure_logging
 from serve.options import ServeOptions
+from serve.request_log import HEADER
 
 ONGOING = 256
 """Requests that a replica has at most at once; batches are made of them, so they are to be many."""
@@ -108,4 +110,21 @@ def _application(models: list[str], options: ServeOptions) -> Any:
 
     configure_logging(options.log_format, options.log_level)
     sys.setswitchinterval(SWITCH)
-    return worker_app(find_served(models, dict(options.shadow)), options)
+    app = worker_app(find_served(models, dict(options.shadow)), options)
+    app.add_middleware(_WithoutRequestId)
+    return app
+
+
+class _WithoutRequestId:
+    """ASGI middleware: Ray's proxy writes the id of a request into its answer, and once is enough."""
+
+    def __init__(self, app: ASGIApp):
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def send_without(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [one for one in message["headers"] if one[0] != HEADER]
+            await send(message)
+
+        await self.app(scope, receive, send_without)

@@ -2,7 +2,7 @@
 
 import logging
 import re
-import uuid
+import secrets
 from collections.abc import Callable, Sequence
 from time import perf_counter
 
@@ -104,14 +104,17 @@ def log_request(facts: RequestFacts) -> None:
         "caller": facts.caller,
         "trace": facts.trace,
     }
-    log.log(level, "request", extra={"facts": {key: value for key, value in told.items() if value is not None}})
+    # Made here, since a logger would first look through the stack for who calls it.
+    record = logging.LogRecord(log.name, level, "", 0, "request", (), None)
+    record.facts = {key: value for key, value in told.items() if value is not None}
+    log.handle(record)
 
 
 def _request_id(scope: Scope) -> str:
     for name, value in scope["headers"]:
         if name == HEADER and _GOOD_ID.fullmatch(value):
             return value.decode("ascii")
-    return uuid.uuid4().hex
+    return secrets.token_hex(16)
 
 
 def _route(scope: Scope) -> str:

@@ -1,5 +1,7 @@
 import io
 import json
+import logging
+import signal
 import socket
 
 import h5py
@@ -12,6 +14,8 @@ from pipeline.cli import main
 def telmo(capsys, tmp_path, monkeypatch):
     """Run a command in an empty folder; gives its exit code, standard output and standard error."""
     monkeypatch.chdir(tmp_path)
+    root, heard = logging.getLogger(), signal.getsignal(signal.SIGTERM)
+    handlers, level = root.handlers[:], root.level
 
     def run(*arguments):
         code = 0
@@ -22,7 +26,12 @@ def telmo(capsys, tmp_path, monkeypatch):
         captured = capsys.readouterr()
         return code, captured.out, captured.err
 
-    return run
+    yield run
+    # A server takes over the log of its process and what a signal does.
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    logging.captureWarnings(False)
+    signal.signal(signal.SIGTERM, heard)
 
 
 def refused(result, message, code=1):
@@ -134,6 +143,13 @@ def test_a_port_in_use_is_refused(telmo, model_folders):
     assert refused(
         result, f"127.0.0.1:{port}: cannot be listened on (address already in use); choose another with --port"
     )
+
+
+def test_a_log_that_is_not_known_is_refused(telmo):
+    code, _, err = telmo("serve", "no-model", "--log-format", "xml")
+    assert code == 2 and "'xml'; expected one of text, json" in err
+    code, _, err = telmo("serve", "no-model", "--log-level", "loud")
+    assert code == 2 and "'loud'; expected one of" in err
 
 
 def test_two_models_of_one_name_are_refused(telmo, model_folders):

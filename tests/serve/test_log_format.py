@@ -22,6 +22,7 @@ def logged():
 
     yield configure
     logging.captureWarnings(False)
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = True
     for one, (level, handlers, propagate) in zip(loggers, before, strict=True):
         one.setLevel(level)
         one.handlers[:], one.propagate = handlers, propagate
