@@ -20,8 +20,9 @@ export class Question {
 
   /** The version of the request: none for the first of a name, so that an alias that moves is followed. */
   get version() {
-    const first = this.models.find(({ name }) => name === this.model?.name);
-    return first === this.model ? null : this.model.version;
+    const { model } = this;
+    const first = this.models.find(({ name }) => name === model?.name);
+    return !model || model === first ? null : model.version;
   }
 
   get texts() {
