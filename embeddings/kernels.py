@@ -137,7 +137,7 @@ def lstm_alone(share, place, recurrent, projection, memory, hidden, clips, found
 
 
 @_fast
-def pooled_windows(ids, lengths, table, found):
+def pooled_windows(ids, lengths, table, found, at):
     """The maximum over the windows of a word of a convolution over its characters, without its bias.
 
     A window's value is a sum of rows, one for each of its characters. All windows behind the word are equal, so that
@@ -147,12 +147,13 @@ def pooled_windows(ids, lengths, table, found):
         ids: int `[words, characters]`.
         lengths: int `[words]`, characters that are not padding.
         table: float `[width, characters, filters]`: what a character gives at each place of a window.
-        found: `[words, filters]`, the result.
+        found: `[words, features]`, where the result is put.
+        at: the first of its features there.
     """
     width, _, filters = table.shape
     window = np.empty(filters, FLOAT)
     for w in range(len(ids)):
-        best = found[w]
+        best = found[w, at : at + filters]
         best[:] = FLOAT(-np.inf)
         for first in range(min(lengths[w], ids.shape[1] - width) + 1):
             window[:] = table[0, ids[w, first]]

@@ -71,7 +71,8 @@ class WordReader:
         words = np.empty((len(ids), self._options.features), np.float32)
         first = 0
         for table in self._tables:
-            pooled_windows(ids, lengths, table, words[:, first : first + table.shape[2]])
+            # A part of the array would have a layout of its own, for one word and for several.
+            pooled_windows(ids, lengths, table, words, first)
             first += table.shape[2]
         words += self._bias
         if self._options.activation == "relu":
