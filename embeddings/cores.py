@@ -58,6 +58,9 @@ _before: list[int] = []
 
 @cache
 def _libraries() -> list[Any]:
+    # Numba multiplies with SciPy's, which has to be here to be found.
+    import scipy.linalg.cython_blas  # noqa: F401
+
     return ThreadpoolController().select(user_api="blas").lib_controllers
 
 

@@ -10,11 +10,11 @@ class Float32Product:
     """Multiplies rows with weights `[inputs, outputs]`."""
 
     def __init__(self, weights: np.ndarray):
-        self._weights = weights
+        self.weights = weights
 
     def __call__(self, rows: np.ndarray, out: np.ndarray) -> np.ndarray:
         """Float32 `[rows, outputs]` of float32 `[rows, inputs]`, put into `out`."""
-        return np.matmul(rows, self._weights, out=out)
+        return np.matmul(rows, self.weights, out=out)
 
     as_it_comes = __call__
 

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from keras import ops
 
-from embeddings.kernels import lstm_alone, lstm_step
-from embeddings.matrix import Matrix, Product, matrix_of_many
+from embeddings.kernels import lstm_alone, lstm_rows, lstm_step
+from embeddings.matrix import Float32Product, Matrix, Product, matrix_of_many
 from embeddings.options import Precision
 from embeddings.streams import Streams
 
@@ -103,6 +103,11 @@ class NumPyLayer:
 
     def _read_rows(self, share, begins, products, before, room, place, new, begin, state, found) -> None:
         recurrent, projection = products
+        if isinstance(recurrent, Float32Product) and isinstance(projection, Float32Product):
+            gates = room.array("gates", len(state[0]), 4 * self.cells)
+            weights = recurrent.weights, projection.weights
+            lstm_rows(share, place, begins, new, before, begin[1], weights, tuple(state), gates, self._clips, found)
+            return
         for first, last in pairwise(begins.tolist()):
             hidden, memory = (rows[: last - first] for rows in state)
             row_of = new[first:last]

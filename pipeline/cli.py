@@ -459,7 +459,8 @@ def serve(
         ),
     ] = SERVE.queue_words,
     max_wait_ms: Annotated[
-        float, typer.Option(help="How long a batch that is not full waits for more; 0 for never.", min=0, max=10_000)
+        float,
+        typer.Option(help="How long a batch waits at most for clients just answered; 0 for never.", min=0, max=10_000),
     ] = SERVE.max_wait_ms,
     poll_seconds: Annotated[
         float, typer.Option(help="How often to look whether an alias has moved.", min=0.1)
@@ -542,7 +543,7 @@ def serve(
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     listener = listen(host, port)
     if warning := warning_of(host, keys):
-        print(f"telmo: {warning}", file=sys.stderr)
+        logging.getLogger("telmo.serve").warning(warning)
     run_server(find_served(models, shadows), listener, asked)
 
 
