@@ -17,7 +17,9 @@ class InferParameters(BaseModel):
     model_config = _OPEN
 
     binary_data_output: bool = Field(default=False, description="Whether outputs are sent as bytes behind the JSON.")
-    timeout: int = Field(default=0, ge=0, le=2**53, description="Microseconds until the answer is of no use; 0: none.")
+    timeout: int = Field(
+        default=0, strict=True, ge=0, le=2**53, description="Microseconds until the answer is of no use; 0: none."
+    )
     logits: bool = Field(default=False, description="Whether `logits` is among the outputs if none are named.")
 
 

@@ -27,6 +27,7 @@ class Asked(BaseModel):
         None,
         gt=0,
         le=3_600_000,
+        strict=True,
         description="Milliseconds after which the answer is of no use; the header X-Request-Timeout-Ms says the same.",
     )
 
