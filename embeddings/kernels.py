@@ -68,6 +68,75 @@ def lstm_step(share, place, recurrent, row_of, memory, output, cell_clip):
             c[k], out[k] = _cell(i, j, f, o, c[k], cell_clip)
 
 
+@_fast
+def _gates_of(hidden, new, recurrent, packed, known, gates, row_of):
+    """What the hidden states of the rows that go on give to their gates, and for every row where that stands.
+
+    Args:
+        new: of each row, the row of `gates` that it begins anew from, or -1.
+        known: rows of `gates` that are there; what is computed comes after them.
+        row_of: int `[rows]`, the result.
+    """
+    rows, going_on = len(new), 0
+    for r in range(rows):
+        if new[r] >= 0:
+            row_of[r] = new[r]
+        else:
+            row_of[r] = known + going_on
+            packed[going_on] = hidden[r]
+            going_on += 1
+    if going_on == rows:
+        np.dot(hidden[:rows], recurrent, gates[known : known + rows])
+    elif going_on:
+        np.dot(packed[:going_on], recurrent, gates[known : known + going_on])
+
+
+@_fast
+def _project(output, projection, clip, hidden):
+    """The hidden states that twice the cells' outputs give."""
+    if projection.shape[1]:
+        np.dot(output, projection, hidden)
+        for r in range(len(hidden)):
+            for k in range(hidden.shape[1]):
+                hidden[r, k] = min(max(hidden[r, k], -clip), clip)
+    else:
+        for r in range(len(hidden)):
+            for k in range(hidden.shape[1]):
+                hidden[r, k] = output[r, k] * FLOAT(0.5)
+
+
+@_fast
+def lstm_rows(share, place, begins, new, before, weights, state, gates, clips, found):
+    """All steps of `ProjectedLSTMCell` for rows side by side. Between two steps Python would take as long as a few rows
+    do, and hold up the other threads.
+
+    Args:
+        share: what inputs give to the gates i, j, f, o, `[inputs, 4 * cells]`.
+        place: int `[words]`, the input of each word, step after step.
+        begins: int `[steps + 1]`, where each step begins in them; no step has more rows than the one before.
+        new: int `[words]`, the row of `before` from which a word's row begins anew, or -1.
+        before: memories `[begins, cells]`.
+        weights: recurrent ones `[projection, 4 * cells]`, and the projection `[cells, projection]` or none: no columns.
+        state: hidden states `[rows, projection]` and memories `[rows, cells]`, changed in place.
+        gates: `[begins + rows, 4 * cells]`; what the hidden states before give to the gates stands first.
+        clips: bounds on the absolute values of memory and hidden state.
+        found: the hidden states, `[words, projection]`.
+    """
+    hidden, memory = state
+    packed, output = np.empty_like(hidden), np.empty_like(memory)
+    row_of = np.empty(len(hidden), np.int64)
+    for step in range(len(begins) - 1):
+        first, last = begins[step], begins[step + 1]
+        rows = last - first
+        _gates_of(hidden, new[first:last], weights[0], packed, len(before), gates, row_of)
+        for r in range(rows):
+            if new[first + r] >= 0:
+                memory[r] = before[new[first + r]]
+        lstm_step(share, place[first:last], gates, row_of[:rows], memory[:rows], output[:rows], clips[0])
+        _project(output[:rows], weights[1], clips[1], hidden[:rows])
+        found[first:last] = hidden[:rows]
+
+
 def _wide(number):
     raise NotImplementedError
 

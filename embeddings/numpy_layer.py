@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from keras import ops
 
-from embeddings.kernels import lstm_alone, lstm_step
+from embeddings.kernels import lstm_alone, lstm_rows
 from embeddings.options import Precision
 from embeddings.streams import Streams
 
@@ -136,33 +136,11 @@ class NumPyLayer:
             if alone:
                 self._read_alone(share, *part)
             else:
-                self._read_rows(share, begins - begins[0], weights, gates, room, *part)
+                self._read_rows(share, begins - begins[0], weights, gates, *part)
         return computed
 
-    def _read_rows(self, share, begins, weights, gates, room, place, new, begin, state, found) -> None:
-        recurrent, projection = weights
-        for first, last in pairwise(begins.tolist()):
-            hidden, memory = (rows[: last - first] for rows in state)
-            row_of = new[first:last]
-            old = np.flatnonzero(row_of < 0)
-            known = len(begin[0])
-            if len(old) == last - first:
-                np.matmul(hidden, recurrent, out=gates[known : known + len(old)])
-                row_of = np.arange(known, known + len(old))
-            else:
-                np.matmul(hidden[old], recurrent, out=gates[known : known + len(old)])
-                fresh = np.flatnonzero(row_of >= 0)
-                memory[fresh] = begin[1][row_of[fresh]]
-                row_of = row_of.copy()
-                row_of[old] = range(known, known + len(old))
-            output = room.array("output", *memory.shape)
-            lstm_step(share, place[first:last], gates, row_of, memory, output, self._clips[0])
-            if projection.size:
-                np.matmul(output, projection, out=hidden)
-                np.clip(hidden, -self._clips[1], self._clips[1], out=hidden)
-            else:
-                np.multiply(output, np.float32(0.5), out=hidden)
-            found[first:last] = hidden
+    def _read_rows(self, share, begins, weights, gates, place, new, begin, state, found) -> None:
+        lstm_rows(share, place, begins, new, begin[1], tuple(weights), tuple(state), gates, self._clips, found)
 
     def _read_alone(self, share, place, new, begin, state, found) -> None:
         recurrent, projection = self._recurrent.by_output(), self._projection.by_output()

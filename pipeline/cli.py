@@ -455,7 +455,8 @@ def serve(
         ),
     ] = SERVE.queue_words,
     max_wait_ms: Annotated[
-        float, typer.Option(help="How long a batch that is not full waits for more; 0 for never.", min=0, max=10_000)
+        float,
+        typer.Option(help="How long a batch waits at most for clients just answered; 0 for never.", min=0, max=10_000),
     ] = SERVE.max_wait_ms,
     poll_seconds: Annotated[
         float, typer.Option(help="How often to look whether an alias has moved.", min=0.1)

@@ -18,6 +18,7 @@ from embeddings.errors import InputError
 from serve import v1
 from serve.answers import Service
 from serve.body_limit import LimitBody
+from serve.direct_route import DirectRoute, Shortcut
 from serve.errors import Failed, NotUsable, RequestError
 from serve.options import ServeOptions
 from serve.refusals import Form, Refusals
@@ -60,8 +61,12 @@ def build_app(
         ],
         lifespan=lifespan,
     )
-    for router in (*routers, v1.router(service)):
+    people = v1.router(service)
+    for router in (*routers, people):
         app.include_router(router)
+    for route in people.routes:
+        if isinstance(route, DirectRoute):
+            app.router.routes.insert(0, Shortcut(route, streamed))
 
     @app.exception_handler(RequestError)
     async def refuse(request: Request, error: RequestError) -> Response:

@@ -38,6 +38,8 @@ class Lane:
         self.queue = FairQueue()
         self.open = True
         self.ahead = self.unanswered = 0
+        # Of the last batch: the clients that it answered, with those that waited then; when it ended, in how long.
+        self.crowd, self.ended_at, self.seconds = 1, 0.0, 0.0
         self.words_per_second = 0.0
         self._idle = asyncio.Event()
         self._idle.set()
@@ -83,8 +85,11 @@ class Batch:
 class Batcher:
     """Computes the texts of all requests in batches, in one thread, since a computation uses all processors itself.
 
-    While the processor is idle nothing waits: a batch is what has queued while the one before was computed, at most
-    `batch_words` words of it, with a share of each request in turn (`FairQueue`). Several models have turns, too.
+    A batch is what has queued while the one before was computed, at most `batch_words` words of it, with a share of
+    each request in turn (`FairQueue`). Several models have turns, too. Nothing waits for the processor while that is
+    idle, but for this: clients that have just been answered are given a moment to ask again, half as long as they were
+    computed for. Else many clients would part into two groups, each computed while the other one asks, in batches of
+    half the size. A client that is alone never waits.
 
     If a batch fails, its requests are tried one by one, so that an error is told to the one that causes it.
 
@@ -92,7 +97,7 @@ class Batcher:
         batch_words: most words of a batch; a text that has more is one by itself.
         queue_words: most words that wait for a model ahead of a new request, where a request counts at most the `SHARE`
             that it has before others have their turn.
-        max_wait: seconds that a batch which is not full may be held back for more; 0 for never.
+        max_wait: seconds of that moment at most; 0 for none.
         observer: of what happens.
     """
 
@@ -177,7 +182,8 @@ class Batcher:
             if not full:
                 lane.ahead += request.weight
                 lane.queue.add(request)
-                self._changed.notify()
+                if len(lane.queue) == 1 or self._goes_at(lane) <= request.since:
+                    self._changed.notify()
         if full:
             self.observer.refused(lane.model, "full")
             message = f"{ahead} words wait for the model '{lane.model}' already; expected at most {self.queue_words}"
@@ -194,7 +200,7 @@ class Batcher:
 
     def _expire(self, lane: Lane, request: Waiting, timeout: float) -> None:
         if not request.answered.done():
-            self._refuse(lane, request, TooLate(f"no answer within {1000 * timeout:.0f} ms"))
+            self._refuse(lane, request, TooLate(f"no answer within {1000 * timeout:g} ms"))
             self.observer.refused(lane.model, "late")
 
     def _refuse(self, lane: Lane, request: Waiting, error: BaseException | None) -> None:
@@ -228,16 +234,20 @@ class Batcher:
             while not (batch := self._next_batch()):
                 if self._closed:
                     return False
-                self._changed.wait(self._patience())
+                self._changed.wait(self._patience(self._loop.time()))
+        lane = batch.lane
         self._tell(self._taken, batch)
         began = self._loop.time()
         _compute(batch)
         self._busy_until = self._loop.time()
         batch.seconds = self._busy_until - began
-        if not batch.lane.background:
+        if not lane.background:
             self._busy_until += QUIET
+        with self._changed:
+            lane.crowd = len(lane.queue) + sum(part.share[0] not in lane.queue for part in batch.parts)
+            lane.ended_at, lane.seconds = began + batch.seconds, batch.seconds
         # What fails is not computed any further.
-        batch.dropped = sum(self._drop(batch.lane, part.share[0]) for part in batch.parts if part.error)
+        batch.dropped = sum(self._drop(lane, part.share[0]) for part in batch.parts if part.error)
         self._tell(self._deliver, batch)
         return True
 
@@ -247,7 +257,7 @@ class Batcher:
 
     def _next_batch(self) -> Batch | None:
         now = self._loop.time()
-        lane = next((lane for lane in self._lanes if self._may_go(lane, now)), None)
+        lane = next((lane for lane in self._lanes if len(lane.queue) and self._goes_at(lane) <= now), None)
         if lane is None or self._closed:
             return None
         # The others are first now.
@@ -265,19 +275,20 @@ class Batcher:
             [now - request.since for request, first, _ in shares if not first],
         )
 
-    def _may_go(self, lane: Lane, now: float) -> bool:
-        if not len(lane.queue):
-            return False
+    def _goes_at(self, lane: Lane) -> float:
+        """From when on what queues in a lane may be computed."""
         if lane.background:
-            return now >= self._busy_until and not any(
-                len(other.queue) for other in self._lanes if not other.background
-            )
-        return now - lane.queue.first().since >= self.max_wait or lane.queue.holds(self.batch_words)
+            wanted = any(len(other.queue) for other in self._lanes if not other.background)
+            return math.inf if wanted else self._busy_until
+        if len(lane.queue) >= lane.crowd or lane.queue.holds(self.batch_words):
+            return 0.0
+        return lane.ended_at + min(self.max_wait, lane.seconds / 2)
 
-    def _patience(self) -> float | None:
+    def _patience(self, now: float) -> float | None:
         """Seconds after which a lane that must wait now may go, if nothing else happens."""
-        waits = [QUIET if lane.background else self.max_wait for lane in self._lanes if len(lane.queue)]
-        return min(waits, default=None)
+        times = [self._goes_at(lane) for lane in self._lanes if len(lane.queue)]
+        first = min(times, default=math.inf)
+        return None if first == math.inf else max(0.0, first - now)
 
     # What follows runs on the event loop again.
 

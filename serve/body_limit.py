@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serve.errors import RequestError, TooLarge
@@ -35,9 +36,8 @@ class LimitBody:
             return await self._refuse(scope, RequestError("the header Content-Length is no number"))(
                 scope, receive, send
             )
-        refusal = self._refuse(scope, TooLarge(f"the body is larger than {self._most} bytes"))
         if told and (len(told) > 20 or int(told) > self._most):
-            return await refusal(scope, receive, send)
+            return await self._too_large(scope)(scope, receive, send)
         message = await receive()
         if message["type"] == "http.request" and not message.get("more_body"):
             # Nearly all come in one piece.
@@ -50,14 +50,17 @@ class LimitBody:
                 parts.append(message.get("body", b""))
                 size += len(parts[-1])
                 if size > self._most:
-                    return await refusal(scope, receive, send)
+                    return await self._too_large(scope)(scope, receive, send)
                 if not message.get("more_body"):
                     break
                 message = await receive()
             body = {"type": "http.request", "body": b"".join(parts), "more_body": False}
         if len(body.get("body", b"")) > self._most:
-            return await refusal(scope, receive, send)
+            return await self._too_large(scope)(scope, receive, send)
         await self._app(scope, _first(body, receive), send)
+
+    def _too_large(self, scope: Scope) -> Response:
+        return self._refuse(scope, TooLarge(f"the body is larger than {self._most} bytes"))
 
 
 def _first(body: Message, receive: Receive) -> Receive:

@@ -12,7 +12,7 @@ class ServeOptions:
         workers: processes that answer, each with the models and with all processors.
         batch_words: most words that are computed together.
         queue_words: most words ahead of a new request of a model (`serve.batcher.Batcher`).
-        max_wait_ms: how long a batch that is not full may be held back for more; 0 for never.
+        max_wait_ms: how long a batch may wait for clients that have just been answered; 0 for never.
         poll_seconds: between two looks at where the aliases stand.
         shadow: for the name of a model another model, to which a share of its requests is given, too.
         shadow_share: of the requests, above 0, at most 1.
@@ -27,7 +27,7 @@ class ServeOptions:
     workers: int = 1
     batch_words: int = 2_048
     queue_words: int = 4_096
-    max_wait_ms: float = 0.0
+    max_wait_ms: float = 25.0
     poll_seconds: float = 5.0
     shadow: Mapping[str, str] = field(default_factory=dict)
     shadow_share: float = 0.1

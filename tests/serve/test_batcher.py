@@ -284,15 +284,46 @@ def test_the_background_has_the_processor_when_nobody_else_wants_it():
     run(scenario)
 
 
-def test_a_batch_that_is_not_full_is_held_back_if_it_may_be():
+def test_clients_that_were_answered_together_are_awaited_for_a_moment():
     async def scenario(bench):
-        first = bench.ask("a", words=50)
-        await asyncio.sleep(0.01)
-        second = bench.ask("b", words=50)
-        await asyncio.gather(first, second)
-        assert bench.model.batches == [["a", "b"]]
+        held = await bench.hold()
+        together = [bench.ask("a"), bench.ask("b")]
+        await asyncio.sleep(0)
+        bench.model.gate.set()
+        await asyncio.gather(held, *together)
+        # As if their batch had taken long, so that the moment is.
+        bench.lane.seconds = 60.0
+        first = bench.ask("c")
+        await asyncio.sleep(0.05)
+        assert bench.model.batches == [["first"], ["a", "b"]]
+        await asyncio.gather(first, bench.ask("d"))
+        assert bench.model.batches == [["first"], ["a", "b"], ["c", "d"]]
 
-    run(scenario, max_wait=60)
+    run(scenario, max_wait=60.0)
+
+
+def test_nobody_is_awaited_longer_than_the_moment():
+    async def scenario(bench):
+        held = await bench.hold()
+        together = [bench.ask("a"), bench.ask("b")]
+        await asyncio.sleep(0)
+        bench.model.gate.set()
+        await asyncio.gather(held, *together)
+        bench.lane.seconds = 60.0
+        await bench.ask("c")
+        assert bench.model.batches[-1] == ["c"]
+
+    run(scenario, max_wait=0.01)
+
+
+def test_a_client_alone_never_waits():
+    async def scenario(bench):
+        for k in range(3):
+            await bench.ask(str(k))
+            assert await bench.ask(*map(str, range(57)))
+            bench.lane.seconds = 60.0
+
+    run(scenario, max_wait=60.0)
 
 
 def test_a_lane_that_is_removed_answers_what_it_has_and_takes_no_more():
