@@ -30,7 +30,7 @@ from tempfile import TemporaryDirectory
 
 from serving_bench import CLIENTS, Asked, Bench, spread
 from serving_registry import Registry
-from serving_sides import mlflow, mlserver
+from serving_sides import Others, mlflow, mlserver
 from serving_trouble import alias, kill, overload, stop
 
 MLSERVER = {"parallel_workers": 0, "max_batch_size": 64, "max_batch_time": 0.01}
@@ -55,14 +55,16 @@ def throughput(bench: Bench) -> None:
         bare("rate", texts=bench.texts, batch=args.batch, seconds=3)
         for server in servers:
             bench.ask(server, CLIENTS, 3)
+        others = Others()
         for _ in range(args.rounds):
             # Connected, and silent.
             servers[0].aimed(bench.load, bench.texts)
             bench.load("connect", clients=CLIENTS)
             offline.append(bare("rate", texts=bench.texts, batch=args.batch, seconds=args.seconds))
-            full += bare("times", texts=bench.texts[: 8 * CLIENTS], size=CLIENTS)
+            full += bare("times", texts=bench.texts, size=CLIENTS)
             for server in servers:
                 asked[server.side.name].append(bench.ask(server, CLIENTS, args.seconds))
+        bench.tell_others(others)
     rates = {name: median(one.rate for one in found) for name, found in asked.items()}
     bench.tell(f"offline, batches of {args.batch}, 1/s", spread(offline))
     for side in sides:
@@ -80,7 +82,7 @@ def throughput(bench: Bench) -> None:
             bench.tell(f"telmo of {name}", f"{times:.1f} x", f"more than {least:.0f} x", times > least)
     batch = 1000 * median(full)
     p99 = median(one.p(99) for one in asked["telmo"])
-    bench.tell(f"offline, one batch of {CLIENTS}, ms", f"{batch:,.0f}")
+    bench.tell(f"offline, one batch of {CLIENTS}, ms", spread([1000 * one for one in full]))
     bench.tell("telmo, p99 of that", f"{p99 / batch:.1f} x", "3 x or less", p99 <= 3 * batch)
     cpu = median(one.cpu / sum(one.counts.values()) for one in asked["telmo"])
     bench.tell("load, its own CPU for a request, us", f"{1e6 * cpu:,.0f}")
@@ -92,6 +94,7 @@ def latency(bench: Bench) -> None:
     served: list[float] = []
     with bench.served(bench.telmo()) as (server,):
         server.aimed(bench.load, texts)
+        others = Others()
         for turn in range(bench.args.rounds * 2 + 1):
             seconds = bare("times", texts=texts, size=1)
             found = Asked(bench.load("closed", clients=1, seconds=60, count=len(texts)))
@@ -99,6 +102,7 @@ def latency(bench: Bench) -> None:
             if turn:
                 alone += [1000 * one for one in seconds]
                 served += found.latencies.tolist()
+        bench.tell_others(others)
     bench.tell("bare Predictor.predict, median, ms", f"{median(alone):.2f}")
     bench.tell("telmo, one client, median, ms", f"{median(served):.2f}")
     more = median(served) - median(alone)

@@ -9,13 +9,15 @@ from statistics import median
 from typing import Any
 
 import numpy as np
-from serving_sides import Process, Server, Side, telmo
+from serving_sides import Others, Process, Server, Side, telmo
 
 CLIENTS = 64
 
 
 class Bench:
     """What the parts share."""
+
+    part = ""
 
     def __init__(self, args: argparse.Namespace, folder: Path, stack: ExitStack):
         self.args, self.folder, self.stack = args, folder, stack
@@ -55,6 +57,11 @@ class Bench:
         line = f"{self.part:11} {figure:38} {value:>26}   {asked:22} {verdict}".rstrip()
         self.found.setdefault(self.part, []).append(line)
         print(line, flush=True)
+
+    def tell_others(self, others: Others) -> None:
+        """How busy the machine was with other things."""
+        cores = others.cores()
+        self.tell("other processes took, cores", f"{cores:.2f}", "none", cores < 0.1)
 
 
 class Asked:

@@ -171,22 +171,50 @@ class Server:
 
     def processes(self) -> list[int]:
         """The server's own first."""
-        below: dict[int, list[int]] = {}
-        for path in Path("/proc").iterdir():
-            if path.name.isdigit():
-                try:
-                    parent = int((path / "stat").read_text().rpartition(")")[2].split()[1])
-                except OSError:
-                    continue
-                below.setdefault(parent, []).append(int(path.name))
-        found = [self.process.pid]
-        for process in found:
-            found += below.get(process, [])
-        return found
+        return list(_below(self.process.pid))
 
     def worker(self) -> int:
         """The process that computes: the largest one."""
         return max(self.processes(), key=_resident)
+
+
+class Others:
+    """How much of the processors others take than this process and those below it; figures of a busy machine are not
+    worth much."""
+
+    def __init__(self) -> None:
+        self._began, self._busy, self._own = time.perf_counter(), _busy(), _own()
+
+    def cores(self) -> float:
+        """Since it was made; processes that began or ended since are counted by what is known of them."""
+        return max(0.0, _busy() - self._busy - (_own() - self._own)) / (time.perf_counter() - self._began)
+
+
+def _busy() -> float:
+    """Seconds of all processors."""
+    user, nice, system, _, _, interrupts, soft, *_ = map(int, Path("/proc/stat").read_text().split()[1:9])
+    return (user + nice + system + interrupts + soft) / os.sysconf("SC_CLK_TCK")
+
+
+def _own() -> float:
+    """Seconds of this process and those below it, with those that they have waited for."""
+    return sum(sum(map(int, fields[11:15])) for fields in _below(os.getpid()).values()) / os.sysconf("SC_CLK_TCK")
+
+
+def _below(first: int) -> dict[int, list[str]]:
+    """A process and those below it, with the fields of their /proc/PID/stat from the third on."""
+    fields = {}
+    for path in Path("/proc").iterdir():
+        if path.name.isdigit():
+            with contextlib.suppress(OSError):
+                fields[int(path.name)] = (path / "stat").read_text().rpartition(")")[2].split()
+    below: dict[int, list[int]] = {}
+    for process, found in fields.items():
+        below.setdefault(int(found[1]), []).append(process)
+    order = [first]
+    for process in order:
+        order += below.get(process, [])
+    return {process: fields[process] for process in order if process in fields}
 
 
 def _resident(process: int) -> int:

@@ -13,13 +13,14 @@ from typing import Any
 import numpy as np
 from serving_bench import CLIENTS, Asked, Bench, spread
 from serving_registry import Registry
-from serving_sides import Server
+from serving_sides import Others, Server
 
 
 def overload(bench: Bench) -> None:
     args = bench.args
     with bench.served(bench.telmo()) as (server,):
         bench.ask(server, CLIENTS, 3)
+        others = Others()
         calm = [bench.ask(server, CLIENTS, args.seconds) for _ in range(3)]
         capacity = median(one.rate for one in calm)
         memory = [server.memory()]
@@ -32,6 +33,7 @@ def overload(bench: Bench) -> None:
         memory.append(server.memory())
         after = bench.ask(server, CLIENTS, args.seconds)
         dead = server.process.poll() is not None
+        bench.tell_others(others)
     bench.tell("capacity, 1/s", spread([one.rate for one in calm]))
     bench.tell("offered for seconds, 1/s", f"{4 * capacity:,.0f} for {args.overload_seconds:.0f}")
     bench.tell("answers", found.told())
