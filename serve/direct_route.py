@@ -41,7 +41,8 @@ class Shortcut(Route):
     """
 
     def __init__(self, route: DirectRoute, leave: Callable[[Scope], bool]):
-        super().__init__(route.path, route.get_route_handler(), methods=list(route.methods or ()), include_in_schema=False)
+        methods = list(route.methods or ())
+        super().__init__(route.path, route.get_route_handler(), methods=methods, include_in_schema=False)
         self._leave = leave
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:

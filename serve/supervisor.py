@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
+from embeddings.errors import OutputError
 from serve.options import ServeOptions
 
 log = logging.getLogger("telmo.serve")
@@ -61,6 +62,9 @@ def supervise(
 
     Returns:
         The exit code: 0, or that of a worker that could not begin when none ever had.
+
+    Raises:
+        OutputError: it was killed meanwhile.
     """
     with _signals() as stop:
         workers = [Worker(application, listener, options) for _ in range(options.workers)]
@@ -72,11 +76,14 @@ def supervise(
                 if worker.process.is_alive():
                     continue
                 code = worker.process.exitcode
+                how = f"was killed by signal {-code}" if code and code < 0 else f"ended with code {code}"
                 if not announced:
                     _end(workers, listener, options)
-                    return code if code and code > 0 else 1
+                    if code and code > 0:
+                        # It has said why.
+                        return code
+                    raise OutputError(f"the worker {how} before it answered; has the machine enough memory?")
                 delay = 0.5 if time.monotonic() - worker.began > 2 * SLOWEST else min(2 * delay, SLOWEST)
-                how = f"was killed by signal {-code}" if code and code < 0 else f"ended with code {code}"
                 log.error("worker %s %s; another one starts", worker.process.pid, how)
                 if not worker.ready and stop.poll(delay):
                     break
