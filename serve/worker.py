@@ -140,6 +140,7 @@ class _Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._stop()
+        await self._accept_the_last(sockets or [])
         # From now on each answer says that it is the last on its connection (RFC 9112, section 9.6). A connection that
         # were closed while its next request is on its way would leave that without an answer.
         self.server_state.default_headers = [*self.server_state.default_headers, (b"connection", b"close")]
@@ -149,6 +150,26 @@ class _Server(uvicorn.Server):
                 cycle.keep_alive = False
         await asyncio.sleep(LINGER)
         await super().shutdown(sockets)
+
+    async def _accept_the_last(self, listeners: list[socket.socket]) -> None:
+        """Accept nobody any more but those whom the system has let in already: they may have asked, and when a listener
+        is closed, the system resets who still waits there."""
+        waiting = []
+        for listener, server in zip(listeners, self.servers, strict=True):
+            listener.setblocking(False)
+            with contextlib.suppress(BlockingIOError):
+                while True:
+                    waiting.append(listener.accept()[0])
+            server.close()
+            listener.close()
+        for connection in waiting:
+            await asyncio.get_running_loop().connect_accepted_socket(self._protocol, connection)
+
+    def _protocol(self) -> asyncio.Protocol:
+        """What uvicorn makes for a connection that it accepts itself."""
+        return self.config.http_protocol_class(  # type: ignore[call-arg]
+            config=self.config, server_state=self.server_state, app_state=self.lifespan.state
+        )
 
 
 def _stop_with(parent: Connection) -> None:
