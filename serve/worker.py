@@ -95,8 +95,8 @@ def worker_app(found: Mapping[str, FoundModel], options: ServeOptions) -> FastAP
     told = Observability(options)
     models = ServedModels(found, options, told.observer)
     models.load()
-    # What stands now stays: a collection that looks at all of it holds up every request for 150 ms, and under load there
-    # is one every second. `Place` lets it look when a model goes.
+    # What stands now stays: a collection that looks at all of it holds up every request for 150 ms, and under load
+    # there is one every second. `Place` lets it look when a model goes.
     gc.collect()
     gc.freeze()
 
