@@ -142,7 +142,7 @@ class Place:
         del old
         # The layers of a model refer to each other; until they are collected they keep their weights. Later, for the
         # caller's frame has this one.
-        asyncio.get_running_loop().call_later(0.5, gc.collect)
+        asyncio.get_running_loop().call_later(0.5, _collect)
 
     def _becomes(self, version: str, state: State) -> None:
         self._next = version, state
@@ -157,6 +157,13 @@ class Place:
         if message != self._trouble:
             self._trouble = message
             log.warning("%s", message)
+
+
+def _collect() -> None:
+    """Let go what a model that has left holds; what stands then is looked at no more, as when the worker began."""
+    gc.unfreeze()
+    gc.collect()
+    gc.freeze()
 
 
 def _reason(error: Exception) -> str:
