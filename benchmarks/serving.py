@@ -33,7 +33,7 @@ from serving_registry import Registry
 from serving_sides import Others, mlflow, mlserver
 from serving_trouble import alias, kill, overload, stop
 
-MLSERVER = {"parallel_workers": 0, "max_batch_size": 64, "max_batch_time": 0.01}
+MLSERVER = {"parallel_workers": 0, "max_batch_size": 64, "max_batch_time": 0.002}
 """What served it best: its own loop, which waits in a thread."""
 
 
