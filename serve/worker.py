@@ -83,6 +83,7 @@ def worker_app(found: Mapping[str, FoundModel], options: ServeOptions) -> FastAP
         import keras  # noqa: F401
     # Each head is a graph of its own, which TensorFlow takes for a mistake.
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
+    from serve import web_page
     from serve.app import build_app
     from serve.served_models import ServedModels
 
@@ -92,7 +93,7 @@ def worker_app(found: Mapping[str, FoundModel], options: ServeOptions) -> FastAP
     gc.freeze()
     models.load()
 
-    app = build_app(models, options, lifespan=models.lifespan)
+    app = build_app(models, options, routers=[web_page.router()], lifespan=models.lifespan)
     app.state.stop = models.stop
     return app
 

@@ -59,6 +59,8 @@ def test_a_wheel_leaves_mlflow_alone_and_carries_the_configs(house, tmp_path):
         archive.extractall(tmp_path / "site")
     assert {name.split("/")[0] for name in names if ".dist-info" not in name} == set(ORDER)
     assert {"pipeline/configs/docs-bilm.yaml", "serve/mlflow_model.py"} <= set(names)
+    page = {f"serve/page/{file.name}" for file in (house / "serve" / "page").iterdir() if file.suffix != ".png"}
+    assert page <= set(names)
     found = Path(run(WHERE, cwd=tmp_path / "site", home=tmp_path, path=[tmp_path / "site"]))
     assert tmp_path not in found.parents
     where = run("import serve; print(serve.__file__)", cwd=tmp_path, home=tmp_path, path=[tmp_path / "site"])
