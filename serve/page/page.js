@@ -16,6 +16,7 @@ import { translation } from "./translation.js";
 const byId = (id) => document.getElementById(id);
 const say = (text) => (byId("status").textContent = text);
 const question = new Question();
+const LONGEST_JSON = 50_000; // Characters.
 
 const SHOWN = {
   classification: (prediction) => classification(prediction),
@@ -66,13 +67,17 @@ async function answer(signal) {
   const times = `${milliseconds(found.milliseconds)} in the server, ${milliseconds(round)} round trip`;
   const who = found.version === null ? found.model : `${found.model}, version ${found.version}`;
   const raw = openable("The answer as JSON", (name) =>
-    element("pre", { tabindex: "0", role: "group", "aria-label": name }, JSON.stringify(found, null, 1)),
+    element("pre", { tabindex: "0", role: "group", "aria-label": name }, shortened(JSON.stringify(found, null, 1))),
   );
   byId("answer-by").replaceChildren(element("span", {}, who), element("span", {}, times));
   byId("answer-body").replaceChildren(...[...shown, raw].filter(Boolean));
   say(`${who} answers: ${summary}.`);
   return found;
 }
+
+/** The begin of a text of which a browser would take seconds to lay out the whole. */
+const shortened = (text) =>
+  text.length <= LONGEST_JSON ? text : `${text.slice(0, LONGEST_JSON)}\n… The command below gives all of it.`;
 
 /** Leave no answer to an earlier question beside the reason why there is none to this one. */
 function showNoAnswer() {
@@ -108,7 +113,7 @@ function refresh() {
   question.fit();
   const { model: info } = question;
   byId("forget-key").hidden = service.key() === null;
-  byId("card-title").textContent = info ? info.name : "Model";
+  byId("card-title").textContent = info ? info.name : "About the model";
   if (info) byId("card-body").replaceChildren(...modelCard(info));
   showCommand();
 }

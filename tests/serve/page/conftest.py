@@ -75,7 +75,7 @@ def browser():
     if not chromium:
         pytest.skip("no chromium on this machine")
     playwright = pytest.importorskip("playwright.sync_api", reason="no playwright on this machine")
-    playwright.expect.set_options(timeout=20_000)
+    playwright.expect.set_options(timeout=15_000)
     with playwright.sync_playwright() as driver:
         # Chromium's sandbox does not run as root.
         browser = driver.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
@@ -90,7 +90,7 @@ def visit(browser):
 
     def visit(url, **options):
         contexts.append(browser.new_context(**options))
-        contexts[-1].set_default_timeout(20_000)
+        contexts[-1].set_default_timeout(15_000)
         page = contexts[-1].new_page()
         page.on("pageerror", lambda error: complaints.append(str(error)))
         page.on("console", lambda message: complaints.append(message.text))

@@ -1,5 +1,6 @@
 """What the page shows of the answers of every task."""
 
+import json
 import re
 
 import pytest
@@ -127,3 +128,14 @@ def test_html_in_a_label_stays_text(page):
     ask(page, "topics", "text")
     expect(answer(page).get_by_role("rowheader", name="<b>history</b>")).to_be_visible()
     expect(page.get_by_role("complementary").get_by_text("<b>history</b>")).to_be_visible()
+
+
+def test_the_answer_is_there_as_json(page):
+    ask(page, "topics", "The cell divides.")
+    answer(page).get_by_text("The answer as JSON").click()
+    shown = json.loads(answer(page).get_by_role("group", name="The answer as JSON").inner_text())
+    assert shown["model"] == "topics" and shown["version"] == "3" and shown["milliseconds"] == 4.21
+    ask(page, "parts", "cat " * 2000)
+    expect(page.locator("#answer-by")).to_contain_text("parts")
+    answer(page).get_by_text("The answer as JSON").click()
+    expect(answer(page).locator("pre")).to_contain_text("The command below gives all of it.")
