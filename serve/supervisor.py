@@ -48,6 +48,14 @@ class Worker:
             while self.pipe.poll():
                 self.ready = self.pipe.recv() == "ready"
 
+    def stop(self) -> None:
+        """Let it finish what it has; one that still loads ends at once."""
+        with contextlib.suppress(OSError):
+            if self.ready:
+                self.pipe.send("stop")
+            else:
+                self.process.terminate()
+
 
 def supervise(
     application: Callable[[], Any], listener: socket.socket, options: ServeOptions, ready_message: str
@@ -101,8 +109,7 @@ def _end(workers: list[Worker], listener: socket.socket, options: ServeOptions) 
     # Nobody waits in a queue that is not served any more.
     listener.close()
     for worker in workers:
-        if worker.process.is_alive():
-            worker.process.terminate()
+        worker.stop()
     deadline = time.monotonic() + options.grace + SPARE
     for worker in workers:
         worker.process.join(max(0.0, deadline - time.monotonic()))

@@ -25,7 +25,7 @@ from serve.registry import FoundModel
 log = logging.getLogger("telmo.serve")
 
 LINGER = 0.3
-"""Seconds in which a server that stops still answers who asks, on a connection that it then closes."""
+"""Seconds in which a server that stops still answers who asks on an open connection, which it then closes."""
 
 SWITCH = 0.0005
 """Seconds after which Python's threads take turns: between two steps of a computation the event loop writes answers,
@@ -41,13 +41,14 @@ def run_worker(
         application: makes the application.
         listener: to accept from.
         options: of the server.
-        parent: is told `ready`; when it closes, the worker stops.
+        parent: is told `ready`; when it says `stop` or closes, the worker stops.
     """
     _log_to_stderr()
     # The terminal sends it to all processes; the parent says when to stop.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
-    threading.Thread(target=_stop_with, args=(parent,), daemon=True).start()
+    told = threading.Event()
+    threading.Thread(target=_stop_with, args=(parent, told), daemon=True).start()
     sys.setswitchinterval(SWITCH)
     try:
         app = application()
@@ -63,7 +64,7 @@ def run_worker(
         timeout_keep_alive=75,
         backlog=BACKLOG,
     )
-    server = _Server(config, lambda: parent.send("ready"), app.state.stop)
+    server = _Server(config, lambda: parent.send("ready"), app.state.stop, told)
     server.run(sockets=[listener])
     sys.exit(0)
 
@@ -104,11 +105,14 @@ class _Server(uvicorn.Server):
         config: of uvicorn.
         ready: is called when it answers.
         stop: is called when it begins to stop.
+        told: whether all workers stop; else others go on with the socket.
     """
 
-    def __init__(self, config: uvicorn.Config, ready: Callable[[], None], stop: Callable[[], None]):
+    def __init__(
+        self, config: uvicorn.Config, ready: Callable[[], None], stop: Callable[[], None], told: threading.Event
+    ):
         super().__init__(config)
-        self._ready, self._stop = ready, stop
+        self._ready, self._stop, self._told = ready, stop, told
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
@@ -123,14 +127,37 @@ class _Server(uvicorn.Server):
             cycle = getattr(connection, "cycle", None)
             if cycle is not None and not cycle.response_complete:
                 cycle.keep_alive = False
+        if self._told.is_set():
+            await self._stop_listening(sockets or [])
         await asyncio.sleep(LINGER)
         await super().shutdown(sockets)
 
+    async def _stop_listening(self, sockets: list[socket.socket]) -> None:
+        """Refuse new connections from now on, and take those that the system has taken for us already; if they were
+        still waiting when the socket is closed, it would reset them."""
+        taken = []
+        for listener in sockets:
+            with contextlib.suppress(BlockingIOError):
+                while True:
+                    taken.append(listener.accept()[0])
+            # To close it takes effect when the event loop comes to it; this does at once.
+            with contextlib.suppress(OSError):
+                listener.shutdown(socket.SHUT_RDWR)
+        loop = asyncio.get_running_loop()
+        for connection in taken:
+            connection.setblocking(False)
+            await loop.connect_accepted_socket(self._protocol, connection)
 
-def _stop_with(parent: Connection) -> None:
-    """Stop when the parent is gone."""
+    def _protocol(self) -> asyncio.Protocol:
+        made = self.config.http_protocol_class
+        return made(config=self.config, server_state=self.server_state, app_state=self.lifespan.state)  # type: ignore
+
+
+def _stop_with(parent: Connection, told: threading.Event) -> None:
+    """Stop when the parent says so, or is gone."""
     with contextlib.suppress(EOFError, OSError):
         parent.recv()
+    told.set()
     os.kill(os.getpid(), signal.SIGTERM)
 
 
