@@ -60,9 +60,12 @@ class Selection:
         if kind != "mix":
             return None
         try:
-            return np.array([float(weight) for weight in weights.split(",")], np.float32)
+            found = np.array([float(weight) for weight in weights.split(",")])
         except ValueError:
-            raise ConfigError(f"layers '{self.layers}': expected numbers, such as mix:0.2,0.5,0.3") from None
+            found = np.array([np.nan])
+        if not (np.abs(found) <= np.finfo(np.float32).max).all():
+            raise ConfigError(f"layers '{self.layers}': expected numbers, such as mix:0.2,0.5,0.3")
+        return found.astype(np.float32)
 
     def function(self) -> Callable[[np.ndarray], np.ndarray]:
         """Makes of the layers `[layers, words, dim]` what is kept of them, `[kept, rows, dim]`."""

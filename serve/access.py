@@ -67,7 +67,8 @@ class Access:
             CALLER.set(key)
             scope.setdefault("state", {})["caller"] = key.name
             self._limits.take_request(key)
-            if path_of(scope) == "/metrics" and "metrics" not in key.actions:
+            # A route's pattern takes a last line break, too.
+            if path_of(scope).strip() == "/metrics" and "metrics" not in key.actions:
                 raise NotAllowed(f"the key '{key.name}' may not read the metrics")
         except RequestError as error:
             answer: ASGIApp = self._refuse(scope, error)

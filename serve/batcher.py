@@ -81,8 +81,9 @@ class Batch:
     words: int
     waited: list[float]
     taken: float
+    through: int
     seconds: float = 0.0
-    dropped: int = 0
+    dropped: list[Waiting] = field(default_factory=list)
 
 
 class Batcher:
@@ -213,22 +214,19 @@ class Batcher:
 
     def _refuse(self, lane: Lane, request: Waiting, error: BaseException | None) -> None:
         """Take a request from the queue, with what remains of it, and say why."""
-        self._tell_left(lane, self._drop(lane, request))
+        if self._drop(lane, request):
+            self.observer.left(lane.model, request.left, 1)
         if error and not request.answered.done():
             request.answered.set_exception(error)
 
-    def _drop(self, lane: Lane, request: Waiting) -> int:
-        """Take a request from the queue; gives the words that it had there."""
+    def _drop(self, lane: Lane, request: Waiting) -> bool:
+        """Take a request from the queue, if it is there."""
         with self._changed:
             if request not in lane.queue:
-                return 0
+                return False
             lane.queue.remove(request)
             lane.ahead -= request.weight
-            return request.left
-
-    def _tell_left(self, lane: Lane, words: int) -> None:
-        if words:
-            self.observer.left(lane.model, words)
+            return True
 
     # What follows runs in the thread.
 
@@ -255,7 +253,7 @@ class Batcher:
             lane.crowd = len(lane.queue) + sum(part.share[0] not in lane.queue for part in batch.parts)
             lane.ended_at, lane.seconds = began + batch.seconds, batch.seconds
         # What fails is not computed any further.
-        batch.dropped = sum(self._drop(lane, part.share[0]) for part in batch.parts if part.error)
+        batch.dropped = [part.share[0] for part in batch.parts if part.error and self._drop(lane, part.share[0])]
         self._tell(self._deliver, batch)
         return True
 
@@ -272,9 +270,9 @@ class Batcher:
         self._lanes.remove(lane)
         self._lanes.append(lane)
         shares = lane.queue.take(1 if lane.background else self.batch_words)
-        for request, _, _ in shares:
-            if request not in lane.queue:
-                lane.ahead -= request.weight
+        through = [request for request, _, _ in shares if request not in lane.queue]
+        for request in through:
+            lane.ahead -= request.weight
         return Batch(
             lane,
             [Part(share) for share in shares],
@@ -282,6 +280,7 @@ class Batcher:
             sum(sum(request.words[first:end]) for request, first, end in shares),
             [now - request.since for request, first, _ in shares if not first],
             now,
+            len(through),
         )
 
     def _goes_at(self, lane: Lane) -> float:
@@ -302,7 +301,7 @@ class Batcher:
     # What follows runs on the event loop again.
 
     def _taken(self, batch: Batch) -> None:
-        self._tell_left(batch.lane, batch.words)
+        self.observer.left(batch.lane.model, batch.words, batch.through)
         for part in batch.parts:
             request, first, _ = part.share
             if facts := request.facts:
@@ -312,7 +311,8 @@ class Batcher:
 
     def _deliver(self, batch: Batch) -> None:
         lane = batch.lane
-        self._tell_left(lane, batch.dropped)
+        for request in batch.dropped:
+            self.observer.left(lane.model, request.left, 1)
         pace = batch.words / max(batch.seconds, 1e-6)
         lane.words_per_second += (pace - lane.words_per_second) * (0.1 if lane.words_per_second else 1.0)
         for part in batch.parts:

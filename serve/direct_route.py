@@ -48,7 +48,10 @@ class Shortcut(Route):
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
         match, child_scope = super().matches(scope)
         # Another method may be another route's.
-        return (Match.NONE, {}) if match != Match.FULL or self._leave(scope) else (match, child_scope)
+        if match != Match.FULL or self._leave(scope):
+            return Match.NONE, {}
+        # Where FastAPI's own routes leave it, and the log looks for it.
+        return match, {**child_scope, "route": self}
 
 
 def read_body(schema: type[BaseModel], body: bytes) -> Any:

@@ -19,7 +19,7 @@ class Waiting:
         words: of each text, at least 1.
         wanted: what is asked for each text, in the words of whoever computes.
         answered: gets the answers, or why there are none.
-        since: when it came, in the seconds of the event loop.
+        since: when it came, in seconds of `time.monotonic`.
         facts: of the request of HTTP that it is a part of, if somebody collects them.
     """
 

@@ -8,6 +8,10 @@ _MANY = 2**31
 # Parameters that are not known are let pass, as the protocol wants it.
 _OPEN = ConfigDict(extra="ignore")
 
+# A body may have a million items that are wrong; the first is enough.
+Strings = Annotated[list[str], Field(fail_fast=True)]
+Rows = Annotated[list[Strings], Field(fail_fast=True)]
+
 Parameters = Annotated[dict[str, Any], Field(description="Of this tensor; those that are not known are ignored.")]
 
 
@@ -36,10 +40,10 @@ class InputTensor(BaseModel):
     """Texts: a `BYTES` tensor of the shape `[n]` or `[n, 1]`, and `[n, 2]` for a model of pairs."""
 
     name: str
-    shape: list[Annotated[int, Field(ge=0, le=_MANY)]] = Field(max_length=8)
+    shape: Annotated[list[Annotated[int, Field(ge=0, le=_MANY)]], Field(max_length=8, fail_fast=True)]
     datatype: str
     parameters: InputParameters = InputParameters()
-    data: list[str] | list[list[str]] | None = Field(default=None, description="Flat, or nested as the shape says.")
+    data: Strings | Rows | None = Field(default=None, description="Flat, or nested as the shape says.")
 
 
 class OutputParameters(BaseModel):
@@ -84,9 +88,11 @@ class InferRequest(BaseModel):
 
     id: str | None = Field(default=None, max_length=1_000, description="Comes back with the answer.")
     parameters: InferParameters = InferParameters()
-    inputs: list[InputTensor] = Field(min_length=1, max_length=8, description="One: `text`.")
-    outputs: list[RequestedOutput] | None = Field(
-        default=None, max_length=32, description="By default all of the model's, without `logits` and `embedding`."
+    inputs: Annotated[list[InputTensor], Field(fail_fast=True)] = Field(
+        min_length=1, max_length=8, description="One: `text`."
+    )
+    outputs: Annotated[list[RequestedOutput], Field(max_length=32, fail_fast=True)] | None = Field(
+        default=None, description="By default all of the model's, without `logits` and `embedding`."
     )
 
 

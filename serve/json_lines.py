@@ -20,7 +20,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.routing import APIRoute
-from pydantic import BaseModel, ConfigDict, Field, StrictInt, StrictStr, ValidationError
+from pydantic import Field, StrictInt, StrictStr, ValidationError
 from starlette.requests import ClientDisconnect
 from starlette.routing import Match
 from starlette.types import Receive, Scope, Send
@@ -31,7 +31,7 @@ from serve.answers import Answer, Service
 from serve.decoded import problem, read_json
 from serve.errors import NotSupported, RequestError, TooLarge, TooLate, TooMany
 from serve.open_inference import Timeout
-from serve.schemas import Pair, Text, Words
+from serve.schemas import Closed, Pair, Text, Words
 
 MEDIA_TYPE = "application/x-ndjson"
 
@@ -92,9 +92,7 @@ class JsonLinesRoute(APIRoute):
         return super().matches(scope) if is_json_lines(scope) else (Match.NONE, {})
 
 
-class _Line(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
+class _Line(Closed):
     id: StrictStr | Annotated[StrictInt, Field(ge=-(2**63), lt=2**63)] | None = None
     text: Text | Words | Pair
 

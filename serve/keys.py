@@ -10,6 +10,7 @@ pay for it (NIST SP 800-63B, section 5.1.1.2, asks for salt and stretching of me
 bits or more for neither, section 5.1.2.2).
 """
 
+import contextlib
 import hashlib
 import json
 import os
@@ -216,6 +217,12 @@ class _Changed:
                 with atomic_file(self._path) as temporary:
                     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
                     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+                        if self._path.exists():
+                            # A group that could read it, above all the server's, can do so still; others never.
+                            before = self._path.stat()
+                            os.fchmod(descriptor, before.st_mode & 0o770)
+                            with contextlib.suppress(OSError):
+                                os.fchown(descriptor, before.st_uid, before.st_gid)
                         file.write(content + "\n")
         finally:
             self._lock.release()

@@ -33,6 +33,7 @@ def configure_logging(form: LogFormat, level: LogLevel, stream: TextIO | None = 
         logger = logging.getLogger(name)
         logger.handlers.clear()
         logger.propagate = True
+        logger.setLevel(logging.NOTSET)
     # MLflow would set up its own as it is imported.
     os.environ.setdefault("MLFLOW_CONFIGURE_LOGGING", "false")
     logging.captureWarnings(True)

@@ -90,8 +90,8 @@ class Metrics:
         self._queue_requests(model).inc()
         self._queue_words(model).inc(words)
 
-    def left(self, model: str, words: int) -> None:
-        self._queue_requests(model).dec()
+    def left(self, model: str, words: int, requests: int) -> None:
+        self._queue_requests(model).dec(requests)
         self._queue_words(model).dec(words)
 
     def batch(

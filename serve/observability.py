@@ -66,9 +66,9 @@ class Observers:
         for one in self._all:
             one.queued(model, words)
 
-    def left(self, model: str, words: int) -> None:
+    def left(self, model: str, words: int, requests: int) -> None:
         for one in self._all:
-            one.left(model, words)
+            one.left(model, words, requests)
 
     def batch(
         self,

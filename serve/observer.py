@@ -21,9 +21,9 @@ class Observer(Protocol):
     def queued(self, model: str, words: int) -> None:
         """A request of so many words has joined the queue."""
 
-    def left(self, model: str, words: int) -> None:
-        """So many words have left the queue: to be computed, or since no one waits for them any more. All words that
-        were `queued` leave."""
+    def left(self, model: str, words: int, requests: int) -> None:
+        """So many words have left the queue: to be computed, or since no one waits for them any more; and with them the
+        last ones of so many requests. All that were `queued` leave."""
 
     def batch(
         self,
@@ -77,7 +77,7 @@ class NoObserver:
 
     def queued(self, model: str, words: int) -> None: ...
 
-    def left(self, model: str, words: int) -> None: ...
+    def left(self, model: str, words: int, requests: int) -> None: ...
 
     def batch(
         self,

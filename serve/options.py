@@ -20,7 +20,7 @@ class ServeOptions:
         max_wait_ms: how long a batch may wait for clients that have just been answered; 0 for never.
         poll_seconds: between two looks at where the aliases stand.
         shadow: for the name of a model another model, to which a share of its requests is given, too.
-        shadow_share: of the requests, above 0, at most 1.
+        shadow_share: of the requests, from 0 to 1.
         grace: seconds that the requests under way have when the server stops.
         max_texts: of a request.
         max_words: of a request, in all its texts.

@@ -46,11 +46,19 @@ class Place:
         self._trouble: str | None = None
 
     def load(self) -> None:
-        """Load what was found, and warm it up.
+        """Load what was found, and warm it up; or what the alias stands on by now, where a worker replaces another.
 
         Raises:
             ModelError, SourceError: it cannot be loaded.
         """
+        if self.moves:
+            try:
+                version = version_of(self._place)
+                if version != self._found.version or not self._found.folder.is_dir():
+                    self.current = self._fetch(version)
+                    return
+            except Exception as error:
+                log.warning("%s: %s; version %s is loaded", self._place, _reason(error), self._found.version)
         self.current = LoadedModel.load(self._found, self._background)
 
     def join(self) -> None:

@@ -1,8 +1,10 @@
 """Requests and answers of the routes for people."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, GetJsonSchemaHandler, ValidationError, model_validator
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
 from models.options import Task
 from models.predictions import Classification, Tagging, Translation
@@ -15,10 +17,28 @@ Pair = Annotated[list[Text | Words], Field(min_length=2, max_length=2), Field(fa
 TEXTS: list[Any] = ["Returns a DataFrame with one row for each group."]
 
 
-class Asked(BaseModel):
-    """What every request has."""
+class Closed(BaseModel):
+    """Takes no keys but its own. It tells the first other one, where `extra="forbid"` tells every one of a million."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="allow")
+
+    @model_validator(mode="after")
+    def _has_no_other_key(self) -> Self:
+        for name, value in (self.model_extra or {}).items():
+            raise ValidationError.from_exception_data(
+                type(self).__name__, [{"type": "extra_forbidden", "loc": (name,), "input": value}]
+            )
+        return self
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        found = handler(core_schema)
+        handler.resolve_ref_schema(found)["additionalProperties"] = False
+        return found
+
+
+class Asked(Closed):
+    """What every request has."""
 
     version: Annotated[str, Field(max_length=100)] | None = Field(
         None, description="Version in the registry, among those in memory; by default the one that answers now."
@@ -65,7 +85,8 @@ class EmbedRequest(Asked):
     layers: Annotated[str, Field(max_length=1000)] = Field(
         "average",
         description="`all`; their numbers, such as `0,2`, 0 the token vectors; `average`; `mix`, with the weights that "
-        "the model has learned (Peters et al. 2018, equation 1); or `mix:0.2,0.5,0.3`.",
+        "the model has learned (s of Peters et al. 2018, equation 1, without the factor before the sum); or "
+        "`mix:0.2,0.5,0.3`.",
     )
     pool: Literal["none", "mean", "max"] = Field(
         "none", description="`none` for a vector a word; `mean` or `max` over the words for one a text."

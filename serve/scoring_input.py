@@ -2,21 +2,28 @@
 
 import csv
 import io
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 
 from serve.errors import NotSupported, NotUsable, RequestError
 
 FORMS = ("dataframe_split", "dataframe_records", "instances", "inputs")
 
+# A body may have a million items that are wrong; the first is enough.
+Values = Annotated[list[Any], Field(fail_fast=True)]
+# Of a dict pydantic would tell every value that is no list: `_rows` looks at them.
+Columns = Annotated[
+    dict[str, Any], WithJsonSchema({"type": "object", "additionalProperties": {"type": "array", "items": {}}})
+]
+
 
 class SplitFrame(BaseModel):
     """A table, its rows apart from the names of its columns."""
 
-    columns: list[str | int] | None = None
-    index: list[Any] | None = Field(None, description="Not looked at.")
-    data: list[list[Any]]
+    columns: Annotated[list[str | int], Field(fail_fast=True)] | None = None
+    index: Values | None = Field(None, description="Not looked at.")
+    data: Annotated[list[Values], Field(fail_fast=True)]
 
 
 class ScoringParams(BaseModel):
@@ -41,9 +48,9 @@ class ScoringRequest(BaseModel):
     )
 
     dataframe_split: SplitFrame | None = None
-    dataframe_records: list[dict[str, Any]] | None = None
-    instances: list[Any] | None = Field(None, description="Texts, or a dict of columns for each.")
-    inputs: list[Any] | dict[str, list[Any]] | None = Field(None, description="Texts, or columns of them.")
+    dataframe_records: Annotated[list[dict[str, Any]], Field(fail_fast=True)] | None = None
+    instances: Values | None = Field(None, description="Texts, or a dict of columns for each.")
+    inputs: Values | Columns | None = Field(None, description="Texts, or columns of them.")
     params: ScoringParams | None = None
 
 
@@ -86,7 +93,7 @@ def texts_of(asked: ScoringRequest, pairs: bool) -> list[Any]:
     """The texts of a request, or its pairs of texts.
 
     Raises:
-        RequestError: it has none of the forms, or more than one.
+        RequestError: it has none of the forms, or more than one, or a column is no list.
         NotUsable: they are not what the model takes.
     """
     given = [form for form in FORMS if getattr(asked, form) is not None]
@@ -102,6 +109,10 @@ def _rows(value: Any) -> list[Any]:
     if isinstance(value, SplitFrame):
         return value.data
     if isinstance(value, dict):
+        for name, column in value.items():
+            if not isinstance(column, list):
+                where = name.encode("ascii", "backslashreplace").decode()[:200]
+                raise RequestError(f"inputs.{where}: input should be a valid list")
         lengths = {len(column) for column in value.values()}
         if len(lengths) != 1:
             raise NotUsable("the columns of inputs differ in length, or there are none")

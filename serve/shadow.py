@@ -31,9 +31,11 @@ class Shadow:
         self, model: LoadedModel, texts: Sequence[Any], words: Sequence[int], predictions: Sequence[Prediction]
     ) -> None:
         """Let it answer what a model has answered, if it is its turn."""
-        self._owed += self._share
         other = self.place.current
-        if self._owed < 1 or other is None or (other.name, other.version) == (model.name, model.version):
+        if other is None or (other.name, other.version) == (model.name, model.version):
+            return
+        self._owed += self._share
+        if self._owed < 1:
             return
         self._owed -= 1
         task = asyncio.create_task(self._compare(model, other, texts, words, predictions))

@@ -19,6 +19,7 @@ from serve.errors import RequestError
 HEADER_LENGTH = "Inference-Header-Content-Length"
 
 _LENGTH = 4
+_DIGITS = 20
 
 
 @dataclass(frozen=True)
@@ -57,10 +58,12 @@ def split(body: bytes, header_length: str | None) -> tuple[bytes, bytes]:
     """
     if header_length is None:
         return body, b""
-    # Of longer numbers some are no `int` for Python.
-    if not header_length.isascii() or not header_length.isdigit() or int(header_length[:20]) > len(body):
+    # Of much longer numbers some are no `int` for Python.
+    readable = len(header_length) <= _DIGITS and header_length.isascii() and header_length.isdigit()
+    length = int(header_length) if readable else -1
+    if not 0 <= length <= len(body):
         raise RequestError(f"{HEADER_LENGTH} is {header_length[:20]!a}; expected a length within the {len(body)} bytes")
-    return body[: int(header_length)], body[int(header_length) :]
+    return body[:length], body[length:]
 
 
 def parts(data: bytes, sizes: Sequence[int | None], names: Sequence[str]) -> list[bytes | None]:

@@ -10,7 +10,7 @@ from serve.errors import TooLarge
 from serve.options import ServeOptions
 
 CHARACTERS = 20
-"""Of a word, at most: a text that has more of them than that is refused unread."""
+"""Of a word, at most: a text, or a request, that has more of them than that is refused unread."""
 
 _PARTS = re.compile(r"\w+|[^\w\s]")
 _LONG = re.compile(r"\S{64,}")
@@ -37,7 +37,7 @@ def _is_raw(text: Sequence[Any]) -> bool:
 
 
 def check_size(texts: Sequence[Any], options: ServeOptions, tokenizer: TokenizerName = "spacy") -> list[int]:
-    """The words of each text, about.
+    """The words of each text, about; what is too much is counted no further.
 
     Args:
         texts: that may be anything.
@@ -45,23 +45,32 @@ def check_size(texts: Sequence[Any], options: ServeOptions, tokenizer: Tokenizer
         tokenizer: of the model.
 
     Raises:
-        TooLarge: there are more texts, or more words, than the options allow.
+        TooLarge: there are more texts, words or characters than the options allow.
         InputError: there is no text.
     """
     if isinstance(texts, str) or not len(texts):
         raise InputError("no texts; expected a list of at least one")
     if len(texts) > options.max_texts:
         raise TooLarge(f"{len(texts)} texts in this request; expected at most {options.max_texts}")
-    most, words = options.max_text_words, []
+    most = options.max_text_words
+    # Characters go first: to count them takes next to no time.
+    characters = [_characters(text) for text in texts]
+    for k, found in enumerate(characters):
+        if found > CHARACTERS * most:
+            raise TooLarge(f"texts[{k}] has {found} characters; expected at most {CHARACTERS * most}")
+    if sum(characters) > CHARACTERS * options.max_words:
+        expected = CHARACTERS * options.max_words
+        raise TooLarge(f"{sum(characters)} characters in this request; expected at most {expected}")
+    words: list[int] = []
+    total = 0
     for k, text in enumerate(texts):
-        characters = _characters(text)
-        if characters > CHARACTERS * most:
-            raise TooLarge(f"texts[{k}] has {characters} characters; expected at most {CHARACTERS * most}")
         words.append(words_of(text, tokenizer))
+        total += words[-1]
         if words[-1] > most:
             raise TooLarge(f"texts[{k}] has about {words[-1]} words; expected at most {most}")
-    if sum(words) > options.max_words:
-        raise TooLarge(f"about {sum(words)} words in this request; expected at most {options.max_words}")
+        if total > options.max_words:
+            more = " or more" if k + 1 < len(texts) else ""
+            raise TooLarge(f"about {total} words{more} in this request; expected at most {options.max_words}")
     return words
 
 

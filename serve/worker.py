@@ -158,7 +158,8 @@ class _Server(uvicorn.Server):
         waiting = []
         for listener, server in zip(listeners, self.servers, strict=True):
             listener.setblocking(False)
-            with contextlib.suppress(BlockingIOError):
+            # There is no more, or no more files may be open.
+            with contextlib.suppress(OSError):
                 while True:
                     waiting.append(listener.accept()[0])
             server.close()

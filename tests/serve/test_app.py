@@ -2,6 +2,7 @@ import json
 
 import pytest
 from fastapi.testclient import TestClient
+from pydantic import ValidationError
 from starlette.middleware import Middleware
 
 from embeddings.errors import InputError
@@ -10,6 +11,7 @@ from serve.answers import Answer, ServedInfo
 from serve.app import build_app
 from serve.errors import Failed, NotAuthenticated, NotFound, NotReady, TooLate, TooMany
 from serve.options import ServeOptions
+from serve.schemas import PredictRequest
 
 INFO = ServedInfo("pets", "3", "ready", "classification", ["cat", "dog"], {"accuracy": 0.5}, "A cat.")
 
@@ -127,6 +129,27 @@ def test_a_bad_request_is_refused_with_the_reason(client, body, reason):
     answer = ask(client, body)
     assert answer.status_code == 422
     assert reason in answer.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    ("body", "place"),
+    [
+        ({"texts": ["a"]} | dict.fromkeys(map(str, range(1000)), 1), ("0",)),
+        # A text, a list of words or a pair: each tells its own.
+        ({"texts": [[0] * 1000] * 1000}, ("texts", 0)),
+    ],
+    ids=["keys", "words"],
+)
+def test_of_much_that_is_wrong_the_first_is_told(body, place):
+    with pytest.raises(ValidationError) as refused:
+        PredictRequest.model_validate_json(json.dumps(body))
+    errors = refused.value.errors()
+    assert len(errors) <= 4 and {error["loc"][: len(place)] for error in errors} == {place}
+
+
+def test_the_document_tells_that_no_other_key_is_taken(client):
+    schemas = client.get("/openapi.json").json()["components"]["schemas"]
+    assert [schemas[name]["additionalProperties"] for name in ("PredictRequest", "EmbedRequest")] == [False, False]
 
 
 @pytest.mark.parametrize("header", ["0", "-1", "nan", "inf", "soon", ""])

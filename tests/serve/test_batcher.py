@@ -40,13 +40,15 @@ class Notes(NoObserver):
     """What an observer was told."""
 
     def __init__(self):
-        self.waiting, self.refusals, self.batches = 0, [], []
+        self.waiting, self.requests, self.refusals, self.batches = 0, 0, [], []
 
     def queued(self, model, words):
         self.waiting += words
+        self.requests += 1
 
-    def left(self, model, words):
+    def left(self, model, words, requests):
         self.waiting -= words
+        self.requests -= requests
 
     def refused(self, model, reason):
         self.refusals.append(reason)
@@ -173,7 +175,7 @@ def test_a_late_request_leaves_the_queue():
         bench.model.gate.set()
         await held
         assert bench.model.batches == [["first"]]
-        assert bench.notes.refusals == ["late"] and bench.notes.waiting == 0
+        assert bench.notes.refusals == ["late"] and bench.notes.waiting == bench.notes.requests == 0
 
     run(scenario)
 
@@ -201,7 +203,7 @@ def test_a_cancelled_request_leaves_the_queue():
         await held
         await bench.ask("next")
         assert bench.model.batches == [["first"], ["next"]]
-        assert bench.notes.refusals == ["cancelled"] and bench.notes.waiting == 0
+        assert bench.notes.refusals == ["cancelled"] and bench.notes.waiting == bench.notes.requests == 0
 
     run(scenario)
 
@@ -217,7 +219,7 @@ def test_what_remains_of_a_request_leaves_the_queue_when_it_is_cancelled():
         bench.model.gate.set()
         await bench.ask("next")
         assert [len(batch) for batch in bench.model.batches] == [10, 1]
-        assert bench.notes.waiting == 0
+        assert bench.notes.waiting == bench.notes.requests == 0
 
     run(scenario)
 
@@ -247,7 +249,7 @@ def test_an_error_in_a_later_piece_names_the_place_in_the_request():
             await bench.ask(*texts)
         await bench.ask("next")
         assert sum(len(batch) for batch in bench.model.batches) < len(texts)
-        assert bench.notes.waiting == 0
+        assert bench.notes.waiting == bench.notes.requests == 0
 
     run(scenario)
 
@@ -354,6 +356,6 @@ def test_an_answer_is_right_whatever_the_others_do():
                 assert [text for text, _ in await asked] == [text.upper() for text in texts]
 
         await asyncio.gather(*map(client, range(20)))
-        assert bench.notes.waiting == 0
+        assert bench.notes.waiting == bench.notes.requests == 0
 
     run(scenario, queue_words=10**6)

@@ -1,7 +1,10 @@
 import pytest
 from fastapi.testclient import TestClient
+from pydantic import ValidationError
 from reference.fake_service import MODELS, FakeService
 from reference.listening import protocols_app
+
+from serve.scoring_input import ScoringRequest
 
 ONE = {"label": "many", "probabilities": {"many": 0.5, "one": 0.5}}
 
@@ -83,6 +86,8 @@ REFUSED = {
     "null": ({"inputs": [None]}, 422, "NoneType"),
     "two columns": ({"inputs": [["a", "b"]]}, 422, "inputs[0] has 2 columns; expected a text"),
     "columns of two lengths": ({"inputs": {"a": ["x"], "b": []}}, 422, "differ in length"),
+    "a column that is no list": ({"inputs": {"a": ["x"], "b": 0}}, 400, "inputs.b: input should be a valid list"),
+    "many columns that are no lists": ({"inputs": dict.fromkeys(map(str, range(1000)), 0)}, 400, "inputs.0: input"),
     "no words": ({"inputs": [" "]}, 422, "no words"),
     "a list": ([1], 400, "body"),
 }
@@ -93,6 +98,21 @@ def test_what_is_no_text_is_refused(alone, body, status, reason):
     answer = alone.post("/invocations", json=body)
     assert answer.status_code == status
     assert reason in answer.json()["message"]
+
+
+@pytest.mark.parametrize(
+    ("body", "most"),
+    [
+        # Of the union that a name is, each member tells its own.
+        ({"dataframe_split": {"columns": [None] * 1000, "data": []}}, 2),
+        ({"dataframe_split": {"data": [0] * 1000}}, 1),
+        ({"dataframe_records": [0] * 1000}, 1),
+    ],
+)
+def test_of_many_wrong_values_one_is_told(body, most):
+    with pytest.raises(ValidationError) as refused:
+        ScoringRequest.model_validate(body)
+    assert refused.value.error_count() == most
 
 
 @pytest.mark.parametrize(

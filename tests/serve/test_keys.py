@@ -52,11 +52,12 @@ def test_a_key_has_256_bits_and_is_never_the_same(file):
 
 
 @pytest.mark.skipif(os.name == "nt", reason="modes are those of POSIX")
-def test_only_its_owner_reads_a_key_file(file):
+def test_only_its_owner_reads_a_key_file_and_a_group_that_could_before(file):
     add_key(file, "a")
+    assert file.stat().st_mode & 0o777 == 0o600
     file.chmod(0o644)
     add_key(file, "b")
-    assert file.stat().st_mode & 0o777 == 0o600
+    assert file.stat().st_mode & 0o777 == 0o640
 
 
 def test_a_key_opens_until_it_is_revoked(file, clock):

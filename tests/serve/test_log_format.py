@@ -76,6 +76,8 @@ def test_a_traceback_is_a_part_of_its_json_object(logged):
 
 def test_libraries_write_in_the_same_format_and_once(logged):
     logging.getLogger("mlflow").addHandler(logging.StreamHandler(io.StringIO()))
+    for name in ("mlflow", "uvicorn.error"):
+        logging.getLogger(name).setLevel(logging.ERROR)
     lines = logged("json")
     logging.getLogger("uvicorn.error").info("started")
     logging.getLogger("mlflow.tracking").warning("slow")

@@ -61,9 +61,11 @@ def test_the_buckets_tell_a_millisecond_from_ten_seconds(client, metrics):
 def test_the_queue_is_what_has_joined_and_not_left(client, metrics):
     metrics.queued("tagger", 12)
     metrics.queued("tagger", 5)
-    metrics.left("tagger", 12)
+    metrics.left("tagger", 4, 0)
+    metrics.left("tagger", 8, 1)
     found = read(client)
     assert found["telmo_queue_words", ("model", "tagger")] == 5
+    assert found["telmo_queue_requests", ("model", "tagger")] == 1
 
 
 def test_a_batch_is_counted(client, metrics):

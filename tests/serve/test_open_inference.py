@@ -6,9 +6,11 @@ import zlib
 import numpy as np
 import pytest
 from fastapi.testclient import TestClient
+from pydantic import ValidationError
 from reference.fake_service import FakeService
 from reference.listening import protocols_app
 
+from serve.inference_schemas import InferRequest
 from serve.tensors import HEADER_LENGTH
 
 INFER = "/v2/models/kinds/infer"
@@ -103,6 +105,7 @@ MALFORMED = {
     "a header that is no length": (b"{}", {HEADER_LENGTH: "-1"}, 400, HEADER_LENGTH),
     "a header past the end": (b"{}", {HEADER_LENGTH: "3"}, 400, HEADER_LENGTH),
     "a header without end": (b"{}", {HEADER_LENGTH: "9" * 5000}, 400, HEADER_LENGTH),
+    "a header of zeros before its end": (b"{}", {HEADER_LENGTH: "0" * 20 + "9" * 5000}, 400, HEADER_LENGTH),
     "no gzip": (b"{}", {"Content-Encoding": "gzip"}, 400, "not coded"),
     "half a gzip": (gzip.compress(b"{}")[:-3], {"Content-Encoding": "gzip"}, 400, "has no end"),
     "another coding": (b"{}", {"Content-Encoding": "br"}, 415, "expected gzip or deflate"),
@@ -146,6 +149,24 @@ def test_a_request_that_has_no_answer_is_refused(client, body, status, reason):
     answer = client.post(INFER, json=body)
     assert answer.status_code == status
     assert reason in answer.json()["error"]
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [{"data": [0] * 1000}, {"data": [[0] * 1000] * 9}, {"data": [[]] + [0] * 1000}, {"data": [], "shape": [-1] * 8}],
+    ids=["flat", "nested", "mixed", "shape"],
+)
+def test_of_many_wrong_values_one_is_told(fields):
+    # Of a union each member tells its own.
+    with pytest.raises(ValidationError) as refused:
+        InferRequest.model_validate(request_of(**fields))
+    assert refused.value.error_count() <= 2
+
+
+def test_of_many_wrong_tensors_one_is_told():
+    with pytest.raises(ValidationError) as refused:
+        InferRequest.model_validate({"inputs": [0] * 8, "outputs": [0] * 32})
+    assert refused.value.error_count() == 2
 
 
 def test_versions_are_asked_by_their_number(client):

@@ -31,7 +31,7 @@ def test_a_command_line_gives_strings_and_a_config_lists():
     [
         ({"models": []}, "models"),
         ({}, "models"),
-        ({"models": "a", "batch_word": 5}, "'batch_word'; expected one of batch_words, "),
+        ({"models": "a", "batch_word": 5}, "'batch_word'; expected one of allowed_hosts, batch_words, "),
         ({"models": "a", "workers": 5}, "'workers'; expected one of "),
         ({"models": "a", "batch_words": "many"}, "batch_words"),
         ({"models": "a", "log_level": "loud"}, "log_level"),

@@ -187,6 +187,14 @@ def other_tagger(model_folders, tmp_path):
 LABELS = {"1": {"O", "B-X", "I-X"}, "2": {"N", "B-Y", "I-Y"}}
 
 
+def test_a_worker_that_replaces_another_begins_where_the_alias_stands_now(registered, other_tagger):
+    registered()
+    service = ServedModels(find_served(["models:/tagger@champion"], {}), ServeOptions(), NoObserver())
+    registered(other_tagger)
+    service.load()
+    assert [info.version for info in service.models()] == ["2"]
+
+
 def test_an_alias_that_moves_is_followed_and_no_request_fails(registered, other_tagger):
     registered()
     registered(other_tagger)

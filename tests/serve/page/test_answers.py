@@ -49,6 +49,7 @@ def test_spans_are_marked_where_they_are(page, text):
     )
     assert shown == text
     answer(page).get_by_text("as a table").click()
+    expect(answer(page).get_by_role("table")).to_be_visible()
     found = rows(answer(page).get_by_role("table"))[1:]
     assert [row[1] for row in found] == expected
     assert [text[int(start) : int(end)] for *_, start, end in found] == expected
