@@ -140,7 +140,7 @@ def _server(models: list[str], port: int) -> Iterator[str]:
     Raises:
         OutputError: it ends before it is ready.
     """
-    command = [sys.executable, "-m", "pipeline.cli", "serve", *models, "--port", str(port)]
+    command = [sys.executable, "-m", "pipeline.cli", "serve", *models, "--port", str(port), "--log-level", "warning"]
     console.print(f"$ telmo serve {' '.join(models)}")
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     try:
