@@ -14,7 +14,7 @@ from typing import Any
 from embeddings.errors import InputError
 from serve.errors import Failed, NotReady, RequestError, TooLate, TooMany
 from serve.fair_queue import FairQueue, Share, Waiting
-from serve.observer import NoObserver, Observer
+from serve.observer import Observer
 from serve.request_facts import CURRENT
 
 log = logging.getLogger("telmo.serve")
@@ -109,7 +109,7 @@ class Batcher:
         self, batch_words: int, queue_words: int, max_wait: float = 0.0, observer: Observer | None = None
     ) -> None:
         self.batch_words, self.queue_words, self.max_wait = batch_words, queue_words, max_wait
-        self.observer: Observer = observer or NoObserver()
+        self.observer: Observer = observer or Observer()
         self._changed = threading.Condition()
         # What follows is shared by the event loop and the thread, which take turns by this condition.
         self._lanes: deque[Lane] = deque()

@@ -21,6 +21,7 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 
+from serve.observer import Observer
 from serve.request_facts import RequestFacts
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ WORDS = (8, 32, 128, 512, 1024, 2048, 4096, 8192, 16384, 32768, 65536)
 disable_created_metrics()
 
 
-class Metrics:
+class Metrics(Observer):
     """Counts requests, as `RequestLog` tells them, and batches and models, as an `Observer`."""
 
     def __init__(self) -> None:
@@ -113,9 +114,6 @@ class Metrics:
         observe = self._waited(model).observe
         for one in waited:
             observe(one)
-
-    def rode(self, *facts: Any) -> None:
-        """A batch counts once, however many ride in it."""
 
     def refused(self, model: str, reason: "Refusal") -> None:
         self._refused(model, reason).inc()

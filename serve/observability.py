@@ -3,13 +3,12 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, Literal
+from typing import Any, cast
 
 from fastapi import APIRouter
 from starlette.middleware import Middleware
 
-from serve.answers import State
-from serve.observer import NoObserver, Observer, Refusal
+from serve.observer import Observer
 from serve.options import ServeOptions
 from serve.request_facts import RequestFacts
 
@@ -25,7 +24,7 @@ class Observability:
     """
 
     def __init__(self, options: ServeOptions):
-        self.observer: Observer = NoObserver()
+        self.observer = Observer()
         self.routers: list[APIRouter] = []
         self.middlewares: list[Middleware] = []
         self.finished: list[Callable[[RequestFacts], None]] = []
@@ -46,7 +45,7 @@ class Observability:
             self.middlewares.append(Middleware(tracing.middleware))
             self._flush = tracing.flush
         if observers:
-            self.observer = observers[0] if len(observers) == 1 else Observers(observers)
+            self.observer = observers[0] if len(observers) == 1 else cast(Observer, Observers(observers))
 
     @asynccontextmanager
     async def lifespan(self, app: Any) -> AsyncIterator[None]:
@@ -57,51 +56,18 @@ class Observability:
 
 
 class Observers:
-    """Tells each of several observers."""
+    """Tells each of several observers, as one of them."""
 
     def __init__(self, observers: Sequence[Observer]):
         self._all = observers
 
-    def queued(self, model: str, words: int) -> None:
-        for one in self._all:
-            one.queued(model, words)
+    def __getattr__(self, name: str) -> Callable[..., None]:
+        methods = [getattr(one, name) for one in self._all]
 
-    def left(self, model: str, words: int, requests: int) -> None:
-        for one in self._all:
-            one.left(model, words, requests)
+        def tell(*facts: Any, **named: Any) -> None:
+            for method in methods:
+                method(*facts, **named)
 
-    def batch(
-        self,
-        model: str,
-        version: str | None,
-        requests: int,
-        texts: int,
-        words: int,
-        seconds: float,
-        waited: Sequence[float],
-    ) -> None:
-        for one in self._all:
-            one.batch(model, version, requests, texts, words, seconds, waited)
-
-    def rode(
-        self,
-        model: str,
-        version: str | None,
-        words: int,
-        seconds: float,
-        riders: Sequence[tuple[RequestFacts, bool]],
-    ) -> None:
-        for one in self._all:
-            one.rode(model, version, words, seconds, riders)
-
-    def refused(self, model: str, reason: Refusal) -> None:
-        for one in self._all:
-            one.refused(model, reason)
-
-    def changed(self, model: str, version: str | None, state: State | Literal["unloaded"]) -> None:
-        for one in self._all:
-            one.changed(model, version, state)
-
-    def compared(self, model: str, version: str | None, shadow: str, shadow_version: str | None, agreed: bool) -> None:
-        for one in self._all:
-            one.compared(model, version, shadow, shadow_version, agreed)
+        # From now on it is found at once.
+        setattr(self, name, tell)
+        return tell

@@ -1,7 +1,7 @@
 """What happens between a request and its answer, told to whoever counts it."""
 
 from collections.abc import Sequence
-from typing import Literal, Protocol
+from typing import Literal
 
 from serve.answers import State
 from serve.request_facts import RequestFacts
@@ -11,8 +11,8 @@ Refusal = Literal["full", "late", "cancelled", "unusable", "failed"]
 for it; or an unforeseen error."""
 
 
-class Observer(Protocol):
-    """Hears of what the batcher and the served models do.
+class Observer:
+    """Hears of what the batcher and the served models do. This one keeps nothing of it.
 
     Every method is called on the event loop, between two requests: it must return at once and raise nothing. A version
     is that of the registry, None for a folder.
@@ -70,39 +70,3 @@ class Observer(Protocol):
         Args:
             shadow: name of the model that shadows; it may be the same name in another version.
         """
-
-
-class NoObserver:
-    """Counts nothing."""
-
-    def queued(self, model: str, words: int) -> None: ...
-
-    def left(self, model: str, words: int, requests: int) -> None: ...
-
-    def batch(
-        self,
-        model: str,
-        version: str | None,
-        requests: int,
-        texts: int,
-        words: int,
-        seconds: float,
-        waited: Sequence[float],
-    ) -> None: ...
-
-    def rode(
-        self,
-        model: str,
-        version: str | None,
-        words: int,
-        seconds: float,
-        riders: Sequence[tuple[RequestFacts, bool]],
-    ) -> None: ...
-
-    def refused(self, model: str, reason: Refusal) -> None: ...
-
-    def changed(self, model: str, version: str | None, state: State | Literal["unloaded"]) -> None: ...
-
-    def compared(
-        self, model: str, version: str | None, shadow: str, shadow_version: str | None, agreed: bool
-    ) -> None: ...

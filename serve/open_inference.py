@@ -39,6 +39,7 @@ from serve.inference_schemas import (
     ServerMetadata,
     TensorMetadata,
 )
+from serve.options import MAX_TIMEOUT_MS
 from serve.tensors import HEADER_LENGTH, Tensor, split
 
 EXTENSIONS = ["binary_tensor_data", "classification"]
@@ -53,7 +54,7 @@ Timeout = Annotated[
     Header(
         alias="X-Request-Timeout-Ms",
         gt=0,
-        le=3_600_000,
+        le=MAX_TIMEOUT_MS,
         description="Milliseconds after which the answer is of no use.",
     ),
 ]

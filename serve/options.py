@@ -9,6 +9,10 @@ LogFormat = Literal["text", "json"]
 LogLevel = Literal["debug", "info", "warning", "error"]
 
 
+MAX_TIMEOUT_MS = 3_600_000
+"""The longest deadline that a request may name."""
+
+
 @dataclass(frozen=True)
 class ServeOptions:
     """How the server is to run.

@@ -8,6 +8,7 @@ from pydantic_core import CoreSchema
 
 from models.options import Task
 from models.predictions import Classification, Tagging, Translation
+from serve.options import MAX_TIMEOUT_MS
 
 Text = Annotated[str, Field(min_length=1, examples=["Returns a DataFrame with one row for each group."])]
 # A body may have a million items that are wrong; the first is enough.
@@ -46,7 +47,7 @@ class Asked(Closed):
     timeout_ms: float | None = Field(
         None,
         gt=0,
-        le=3_600_000,
+        le=MAX_TIMEOUT_MS,
         strict=True,
         description="Milliseconds after which the answer is of no use; the header X-Request-Timeout-Ms says the same.",
     )

@@ -20,13 +20,14 @@ _DOCS = (
     "connect-src 'self'; worker-src blob:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 
-_FIXED = {
+FIXED = {
     "x-content-type-options": "nosniff",
     "referrer-policy": "no-referrer",
     "permissions-policy": "camera=(), display-capture=(), geolocation=(), microphone=(), payment=(), usb=()",
     "cross-origin-opener-policy": "same-origin",
     "cross-origin-resource-policy": "same-origin",
 }
+"""Fields of every answer."""
 
 
 class SecurityHeaders:
@@ -78,7 +79,7 @@ class _WithScripts:
 
 def _add(message: Message, policy: str) -> None:
     headers = MutableHeaders(raw=list(message.get("headers", [])))
-    for name, value in _FIXED.items():
+    for name, value in FIXED.items():
         headers.setdefault(name, value)
     headers.setdefault("content-security-policy", policy)
     if "etag" not in headers:

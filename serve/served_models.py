@@ -13,7 +13,7 @@ from serve.answers import Answer, Embedding, ServedInfo
 from serve.batcher import Batcher
 from serve.errors import NotFound, NotReady, NotUsable, TooLarge
 from serve.loaded_model import LoadedModel
-from serve.observer import NoObserver, Observer
+from serve.observer import Observer
 from serve.options import ServeOptions
 from serve.place import Place
 from serve.registry import FoundModel
@@ -33,7 +33,7 @@ class ServedModels:
 
     def __init__(self, found: Mapping[str, FoundModel], options: ServeOptions, observer: Observer | None = None):
         self.options = options
-        self.observer: Observer = observer or NoObserver()
+        self.observer: Observer = observer or Observer()
         self.batcher = Batcher(options.batch_words, options.queue_words, options.max_wait_ms / 1000, self.observer)
         behind = set(options.shadow.values())
         self._places = {

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from embeddings.errors import ConfigError
-from serve.observer import NoObserver
+from serve.observer import Observer
 from serve.request_facts import CURRENT, RequestFacts
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def tracer_provider() -> "TracerProvider":
     return provider
 
 
-class Tracing(NoObserver):
+class Tracing(Observer):
     """Makes spans of requests and of batches.
 
     Args:

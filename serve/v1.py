@@ -18,6 +18,7 @@ from serve.direct_route import DirectRoute
 from serve.disconnect import unless_gone
 from serve.errors import NotUsable
 from serve.json_lines import LINES_IN, LINES_OUT
+from serve.options import MAX_TIMEOUT_MS
 from serve.schemas import (
     EmbedRequest,
     EmbedResponse,
@@ -54,7 +55,7 @@ TIMEOUT_HEADER = {
             "name": "X-Request-Timeout-Ms",
             "in": "header",
             "description": "Milliseconds after which the answer is of no use; the body's timeout_ms goes before it.",
-            "schema": {"type": "number", "exclusiveMinimum": 0, "maximum": 3_600_000},
+            "schema": {"type": "number", "exclusiveMinimum": 0, "maximum": MAX_TIMEOUT_MS},
         }
     ]
 }
@@ -116,8 +117,9 @@ def _timeout(request: Request, milliseconds: float | None) -> float | None:
             milliseconds = float(told)
         except ValueError:
             milliseconds = -1.0
-        if not 0 < milliseconds <= 3_600_000:
-            raise NotUsable(f"X-Request-Timeout-Ms is {told[:40]!r}; expected milliseconds, above 0, at most 3600000")
+        if not 0 < milliseconds <= MAX_TIMEOUT_MS:
+            expected = f"expected milliseconds, above 0, at most {MAX_TIMEOUT_MS}"
+            raise NotUsable(f"X-Request-Timeout-Ms is {told[:40]!r}; {expected}")
     return milliseconds / 1000
 
 

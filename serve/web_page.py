@@ -9,6 +9,8 @@ from importlib.resources import files
 
 from fastapi import APIRouter, Request, Response
 
+from serve.security_headers import FIXED
+
 TYPES = {
     "html": "text/html; charset=utf-8",
     "css": "text/css; charset=utf-8",
@@ -33,16 +35,11 @@ POLICY = "; ".join(
     ]
 )
 
-HEADERS = {
-    "Content-Security-Policy": POLICY,
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
-    "Referrer-Policy": "no-referrer",
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
+HEADERS = FIXED | {
+    "content-security-policy": POLICY,
+    "x-frame-options": "DENY",
     # Kept, but asked for again each time: the files of two releases do not mix.
-    "Cache-Control": "no-cache",
+    "cache-control": "no-cache",
 }
 
 

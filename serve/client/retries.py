@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
 from serve.client.errors import ClientError, DeadlinePassed, NotReached, NotReady, TooMany
+from serve.options import MAX_TIMEOUT_MS
 
-_HOUR = 3_600_000
 """Milliseconds."""
 
 
@@ -88,7 +88,7 @@ class Pursuit:
     def headers(self) -> dict[str, str]:
         """Tells the server after how long it need not answer any more; it knows of an hour at most."""
         left = self.left
-        return {} if left is None else {"X-Request-Timeout-Ms": str(min(max(int(left * 1_000), 1), _HOUR))}
+        return {} if left is None else {"X-Request-Timeout-Ms": str(min(max(int(left * 1_000), 1), MAX_TIMEOUT_MS))}
 
     def wait_after(self, error: ClientError) -> float:
         """Seconds to wait before the next try.

@@ -6,7 +6,7 @@ import pytest
 from embeddings.errors import InputError
 from serve.batcher import Batcher, Lane
 from serve.errors import Failed, NotReady, TooLate, TooMany
-from serve.observer import NoObserver
+from serve.observer import Observer
 
 SOON = 5
 
@@ -36,7 +36,7 @@ class Model:
         assert await asyncio.to_thread(self.began.acquire, timeout=SOON)
 
 
-class Notes(NoObserver):
+class Notes(Observer):
     """What an observer was told."""
 
     def __init__(self):

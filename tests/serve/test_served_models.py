@@ -14,7 +14,7 @@ from embeddings.source import load_bilm
 from models import Predictor
 from serve import place as places
 from serve.errors import NotFound, NotUsable, TooLarge
-from serve.observer import NoObserver
+from serve.observer import Observer
 from serve.options import ServeOptions
 from serve.registry import find_served, log_model
 from serve.served_models import ServedModels
@@ -23,7 +23,7 @@ TEXT = "The cat isn't here."
 SOON = 60
 
 
-class Notes(NoObserver):
+class Notes(Observer):
     def __init__(self):
         self.states, self.agreements = [], []
 
@@ -189,7 +189,7 @@ LABELS = {"1": {"O", "B-X", "I-X"}, "2": {"N", "B-Y", "I-Y"}}
 
 def test_a_worker_that_replaces_another_begins_where_the_alias_stands_now(registered, other_tagger):
     registered()
-    service = ServedModels(find_served(["models:/tagger@champion"], {}), ServeOptions(), NoObserver())
+    service = ServedModels(find_served(["models:/tagger@champion"], {}), ServeOptions(), Observer())
     registered(other_tagger)
     service.load()
     assert [info.version for info in service.models()] == ["2"]
