@@ -79,6 +79,55 @@ def mlflow_store(tmp_path_factory):
     return make
 
 
+@pytest.fixture(scope="session")
+def postgresql():
+    """A PostgreSQL server with nothing in it."""
+    from reference.postgresql import cluster, program
+
+    if not find_spec("psycopg") or not program("initdb"):
+        pytest.skip("no PostgreSQL on this machine (initdb, psycopg)")
+    with cluster() as found:
+        yield found
+
+
+@pytest.fixture(scope="session")
+def mlflow_database(postgresql):
+    """The name of a database with MLflow's tables and nothing else, for to make them takes longer than most tests."""
+    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+
+    logging.getLogger("alembic").setLevel(logging.ERROR)
+    postgresql.execute("CREATE DATABASE mlflow")
+    SqlAlchemyStore(postgresql.uri("mlflow"), "mlruns").engine.dispose()
+    return "mlflow"
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def tracking_uri(request, tmp_path, monkeypatch):
+    """An MLflow store of its own, once in SQLite and once in PostgreSQL, which the test and its child processes track
+    to; what has no other place lands in `tmp_path`."""
+    import mlflow
+    from mlflow.tracking import fluent
+    from mlflow.tracking._model_registry import utils as registry
+    from mlflow.tracking._tracking_service import utils as service
+
+    with ExitStack() as stack:
+        if request.param == "sqlite":
+            uri = request.getfixturevalue("mlflow_store")(tmp_path)
+        else:
+            template = request.getfixturevalue("mlflow_database")
+            uri = stack.enter_context(request.getfixturevalue("postgresql").database(template))
+        monkeypatch.chdir(tmp_path)
+        # What MLflow remembers, and where it says so to child processes; all of it is put back after the test.
+        for place, name in ((service, "_tracking_uri"), (registry, "_registry_uri"), (fluent, "_active_experiment_id")):
+            monkeypatch.setattr(place, name, None)
+        for name in ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI", "MLFLOW_EXPERIMENT_ID", "MLFLOW_RUN_ID"):
+            monkeypatch.setenv(name, "")
+            monkeypatch.delenv(name)
+        mlflow.set_tracking_uri(uri)
+        mlflow.set_registry_uri(uri)
+        yield uri
+
+
 @pytest.fixture
 def random():
     return np.random.default_rng(7)
