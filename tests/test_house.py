@@ -46,7 +46,7 @@ WHERE = "import mlflow, mlflow.pyfunc; print(mlflow.__file__)"
 
 def test_the_folder_mlflow_does_not_hide_the_package(house, tmp_path):
     assert (house / "mlflow" / "MLproject").is_file()
-    assert not list((house / "mlflow").rglob("*.py"))
+    assert not list((house / "mlflow").rglob("__init__.py"))
     found = Path(run(WHERE, cwd=house, home=tmp_path))
     assert house / "mlflow" not in found.parents and found.name == "__init__.py"
 
