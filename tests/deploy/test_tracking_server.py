@@ -8,6 +8,7 @@ import subprocess
 import sys
 from importlib.util import find_spec
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 import yaml
@@ -31,9 +32,18 @@ def filled(value, secrets):
     return re.sub(r"\$\{(\w+)(?::[?-]([^}]*))?\}", lambda found: secrets.get(found[1], found[2]), str(value))
 
 
+class Server(NamedTuple):
+    """The addresses of the server, of its S3 store, and of the databases of its history and its users."""
+
+    address: str
+    store: str
+    history: str
+    users: str
+
+
 @pytest.fixture(scope="module")
 def server(house, compose, postgresql, mlflow_database, tmp_path_factory):
-    """The address of the server, that of its S3 store, and that of the database of its users."""
+    """The server, with nothing in it."""
     if not WEED.exists() or not find_spec("flask_wtf") or not find_spec("boto3"):
         pytest.skip("no SeaweedFS, boto3 or mlflow[auth] on this machine")
     folder = tmp_path_factory.mktemp("server")
@@ -67,7 +77,7 @@ def server(house, compose, postgresql, mlflow_database, tmp_path_factory):
         try:
             address = f"http://127.0.0.1:{port}"
             wait_for(f"{address}/health", process, folder / "server.log")
-            yield address, store, users
+            yield Server(address, store, history, users)
         finally:
             process.terminate()
             process.wait(60)
@@ -81,7 +91,7 @@ def client(server, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MLFLOW_TRACKING_USERNAME", SECRETS["MLFLOW_ADMIN"])
     monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", SECRETS["MLFLOW_ADMIN_PASSWORD"])
-    return mlflow.MlflowClient(server[0], server[0])
+    return mlflow.MlflowClient(server.address, server.address)
 
 
 def stored(address):
@@ -99,18 +109,38 @@ def test_nobody_gets_in_without_the_password(server, login):
     import requests
 
     for place in ("/", "/api/2.0/mlflow/experiments/get?experiment_id=0", "/api/2.0/mlflow-artifacts/artifacts"):
-        assert requests.get(server[0] + place, auth=login, timeout=30).status_code == 401
+        assert requests.get(server.address + place, auth=login, timeout=30).status_code == 401
 
 
 def test_the_users_are_in_postgresql(server, client):
     import sqlalchemy as sa
 
-    engine = sa.create_engine(server[2])
+    engine = sa.create_engine(server.users)
     with engine.connect() as connection:
         found = connection.execute(sa.text("SELECT username, is_admin, password_hash FROM users")).all()
     engine.dispose()
     assert [tuple(row[:2]) for row in found] == [("ada", True)]
     assert SECRETS["MLFLOW_ADMIN_PASSWORD"] not in found[0][2]
+
+
+def test_a_history_moves_into_the_running_server(house, server, client, mlflow_store, tmp_path):
+    # Before the tests that make one there.
+    import mlflow
+
+    old = mlflow.MlflowClient(mlflow_store(tmp_path))
+    experiment = old.create_experiment("moved", str(tmp_path / "mlruns" / "1"))
+    run = old.create_run(experiment).info.run_id
+    old.log_metric(run, "loss", 0.5, step=3)
+    old.log_text(run, "läuft", "report.md")
+    command = [sys.executable, house / "mlflow" / "move_history.py", "mlflow.db", server.history]
+    command += ["--artifacts", "mlflow-artifacts:/", "--copy-to", "s3://mlflow"]
+    environment = os.environ | CREDENTIALS | {"MLFLOW_S3_ENDPOINT_URL": server.store}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    (point,) = client.get_metric_history(run, "loss")
+    assert (point.value, point.step) == (0.5, 3)
+    assert Path(client.download_artifacts(run, "report.md", str(tmp_path))).read_text("utf-8") == "läuft"
+    assert stored(server.store)[f"{experiment}/{run}/artifacts/report.md"].decode() == "läuft"
 
 
 def test_artifacts_go_through_the_server_to_s3_and_back(server, client, tmp_path):
@@ -120,7 +150,7 @@ def test_artifacts_go_through_the_server_to_s3_and_back(server, client, tmp_path
     (tmp_path / "weights.bin").write_bytes(bytes(range(256)) * 4096)
     client.log_artifact(run.run_id, str(tmp_path / "weights.bin"), "model")
     name = f"{experiment}/{run.run_id}/artifacts/model/weights.bin"
-    assert stored(server[1])[name] == bytes(range(256)) * 4096
+    assert stored(server.store)[name] == bytes(range(256)) * 4096
     fetched = client.download_artifacts(run.run_id, "model/weights.bin", str(tmp_path / "fetched"))
     assert Path(fetched).read_bytes() == bytes(range(256)) * 4096
 
