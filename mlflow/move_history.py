@@ -9,6 +9,7 @@ Needs `mlflow` and `psycopg`, and for PostgreSQL and S3 their own variables (PGP
 """
 
 import argparse
+import logging
 import sqlite3
 import sys
 import tempfile
@@ -16,6 +17,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlparse
 
 import sqlalchemy as sa
 from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
@@ -131,12 +133,21 @@ def moved(value: Any, places: dict[str, str]) -> Any:
     return value
 
 
-def copy_artifacts(places: dict[str, str], root: str, to: str) -> Iterator[str]:
+def folder_of(place: str, served: Path | None) -> Path:
+    """The folder in which artifacts lie; for those behind a server it is within the folder that it was given."""
+    if is_local_uri(place):
+        return Path(local_file_uri_to_path(place))
+    address = urlparse(place)
+    if address.scheme != "mlflow-artifacts":
+        raise Refused(f"{place}: artifacts that are no files of this machine; move without --artifacts")
+    if served is None:
+        raise Refused(f"{place}: artifacts behind a server; name its --artifacts-destination with --served-from")
+    return served / address.path.strip("/")
+
+
+def copy_artifacts(places: dict[str, str], root: str, to: str, served: Path | None) -> Iterator[str]:
     """Copy the artifacts of each experiment; what was done, or why not, in words."""
-    for old, new in places.items():
-        folder = Path(local_file_uri_to_path(old)) if is_local_uri(old) else None
-        if folder is None:
-            raise Refused(f"{old}: artifacts that are no files of this machine; move without --artifacts")
+    for folder, new in [(folder_of(old, served), new) for old, new in places.items()]:
         if not folder.is_dir():
             yield f"{folder}: no such folder, so that there is nothing to copy"
             continue
@@ -181,8 +192,19 @@ def copy_tables(history: sa.Engine, target: sa.Engine, places: dict[str, str]) -
     return {name: rows for name, rows in after.items() if rows}
 
 
-def move(source: Path, uri: str, root: str | None, to: str | None) -> None:
-    """Move a history, telling what is done."""
+def move(source: Path, uri: str, root: str | None = None, to: str | None = None, served: Path | None = None) -> None:
+    """Move a history, telling what is done.
+
+    Args:
+        source: the SQLite file.
+        uri: of the PostgreSQL database.
+        root: where artifacts are from now on; None to leave them where they are.
+        to: where to write them, if not to `root`.
+        served: where a server kept those that it served.
+
+    Raises:
+        Refused: it cannot be done, and nothing was moved.
+    """
     with tempfile.TemporaryDirectory() as folder:
         history = open_copy(source, Path(folder))
         target = open_empty(uri)
@@ -190,7 +212,7 @@ def move(source: Path, uri: str, root: str | None, to: str | None) -> None:
             print(f"{table}: {rows} rows left behind, since what they belong to was deleted")
         places = new_places(history, root) if root else {}
         # Before the tables: whoever reads of an artifact finds it.
-        for line in copy_artifacts(places, root or "", to or root or ""):
+        for line in copy_artifacts(places, root or "", to or root or "", served):
             print(line)
         for table, rows in copy_tables(history, target, places).items():
             print(f"{table}: {rows} rows")
@@ -213,11 +235,19 @@ def main() -> None:
         metavar="ROOT",
         help="where to write them, if not through that: the server's --artifacts-destination",
     )
+    parser.add_argument(
+        "--served-from",
+        metavar="FOLDER",
+        type=Path,
+        help="where they lie, if the history was behind a server: its --artifacts-destination",
+    )
     arguments = parser.parse_args()
+    # Of every step that makes the tables there are lines otherwise.
+    logging.getLogger("mlflow").setLevel(logging.WARNING)
     if arguments.copy_to and not arguments.artifacts:
         parser.error("--copy-to needs --artifacts")
     try:
-        move(arguments.source, arguments.target, arguments.artifacts, arguments.copy_to)
+        move(arguments.source, arguments.target, arguments.artifacts, arguments.copy_to, arguments.served_from)
     except Refused as refused:
         sys.exit(str(refused))
 

@@ -110,7 +110,7 @@ def test_all_that_a_client_sees_is_the_same_in_postgresql(script, history, postg
     old, file = history
     before = file.read_bytes()
     with postgresql.database() as uri:
-        script.move(file, uri, None, None)
+        script.move(file, uri)
         new = mlflow.MlflowClient(uri, uri)
         assert seen(new) == seen(old)
         assert str(new.get_model_version_by_alias("tagger", "champion").version) == "2"
@@ -123,7 +123,7 @@ def test_all_that_a_client_sees_is_the_same_in_postgresql(script, history, postg
 def test_artifacts_go_along_and_are_found_at_their_new_place(script, history, fresh, tmp_path):
     old, file = history
     root = f"file://{tmp_path}/store"
-    script.move(file, fresh, root, None)
+    script.move(file, fresh, root)
     new = mlflow.MlflowClient(fresh, fresh)
     assert seen(new) == seen(old)
     experiment = new.get_experiment_by_name("kept")
@@ -137,11 +137,23 @@ def test_artifacts_go_along_and_are_found_at_their_new_place(script, history, fr
     assert Path(fetched).read_bytes() == bytes(range(256))
 
 
+def test_artifacts_that_a_server_kept_are_found_in_its_folder(script, history, changed, fresh, tmp_path):
+    folder = history[1].parent / "mlruns"
+    file = changed(
+        f"UPDATE experiments SET artifact_location = replace(artifact_location, '{folder}', 'mlflow-artifacts:')"
+    )
+    with pytest.raises(script.Refused, match="--served-from"):
+        script.move(file, fresh, "mlflow-artifacts:/", str(tmp_path / "store"))
+    script.move(file, fresh, "mlflow-artifacts:/", str(tmp_path / "store"), folder)
+    number = mlflow.MlflowClient(fresh, fresh).get_experiment_by_name("kept").experiment_id
+    assert [path.read_text("utf-8") for path in (tmp_path / "store" / number).rglob("report.md")] == ["läuft"]
+
+
 def test_a_database_with_a_history_is_left_as_it_is(script, history, fresh):
     _, file = history
     mlflow.MlflowClient(fresh, fresh).create_registered_model("mine")
     with pytest.raises(script.Refused, match="holds a history already"):
-        script.move(file, fresh, None, None)
+        script.move(file, fresh)
     assert [model.name for model in mlflow.MlflowClient(fresh, fresh).search_registered_models()] == ["mine"]
 
 
@@ -150,14 +162,14 @@ def test_a_failure_in_the_middle_leaves_nothing(script, history, changed, fresh)
     # PostgreSQL's text holds no NUL.
     broken = changed("UPDATE registered_models SET description = 'a' || char(0) || 'b'")
     with pytest.raises(script.Refused, match="registered_models: PostgreSQL does not take a row"):
-        script.move(broken, fresh, None, None)
-    script.move(file, fresh, None, None)
+        script.move(broken, fresh)
+    script.move(file, fresh)
     assert seen(mlflow.MlflowClient(fresh, fresh)) == seen(old)
 
 
 def test_rows_without_an_owner_stay_behind_and_are_told(script, history, changed, fresh, capsys):
     file = changed("INSERT INTO tags (key, value, run_uuid) VALUES ('a', 'b', 'nobody')")
-    script.move(file, fresh, None, None)
+    script.move(file, fresh)
     assert seen(mlflow.MlflowClient(fresh, fresh)) == seen(history[0])
     assert "tags: 1 rows left behind" in capsys.readouterr().out
 

@@ -3,6 +3,7 @@ logins, on a real PostgreSQL and a real S3 store."""
 
 import os
 import re
+import runpy
 import shlex
 import subprocess
 import sys
@@ -123,7 +124,7 @@ def test_the_users_are_in_postgresql(server, client):
     assert SECRETS["MLFLOW_ADMIN_PASSWORD"] not in found[0][2]
 
 
-def test_a_history_moves_into_the_running_server(house, server, client, mlflow_store, tmp_path):
+def test_a_history_moves_into_the_running_server(house, server, client, mlflow_store, tmp_path, monkeypatch):
     # Before the tests that make one there.
     import mlflow
 
@@ -132,11 +133,11 @@ def test_a_history_moves_into_the_running_server(house, server, client, mlflow_s
     run = old.create_run(experiment).info.run_id
     old.log_metric(run, "loss", 0.5, step=3)
     old.log_text(run, "läuft", "report.md")
-    command = [sys.executable, house / "mlflow" / "move_history.py", "mlflow.db", server.history]
-    command += ["--artifacts", "mlflow-artifacts:/", "--copy-to", "s3://mlflow"]
-    environment = os.environ | CREDENTIALS | {"MLFLOW_S3_ENDPOINT_URL": server.store}
-    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    for name, value in (CREDENTIALS | {"MLFLOW_S3_ENDPOINT_URL": server.store}).items():
+        monkeypatch.setenv(name, value)
+    places = ["--artifacts", "mlflow-artifacts:/", "--copy-to", "s3://mlflow"]
+    monkeypatch.setattr(sys, "argv", ["move_history.py", "mlflow.db", server.history, *places])
+    runpy.run_path(str(house / "mlflow" / "move_history.py"), run_name="__main__")
     (point,) = client.get_metric_history(run, "loss")
     assert (point.value, point.step) == (0.5, 3)
     assert Path(client.download_artifacts(run, "report.md", str(tmp_path))).read_text("utf-8") == "läuft"
