@@ -8,13 +8,16 @@ import logging
 import os
 import sys
 from pathlib import Path
-from typing import Annotated, Any, get_args
+from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import typer
 
 from embeddings.errors import InputError, OutputError, TelmoError
 from embeddings.tokenizer import TokenizerName
 from pipeline import cli_keys, cli_serve
+
+if TYPE_CHECKING:
+    from pipeline.config import Tracking
 
 # TensorFlow greets on standard error; a user's own setting wins.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -37,6 +40,14 @@ Model = Annotated[str, typer.Argument(metavar="MODEL", help="A folder, runs:/RUN
 Source = Annotated[
     str, typer.Argument(metavar="SOURCE", help="A biLM: a folder, an archive, a TF-Hub handle, or OPTIONS,WEIGHTS.")
 ]
+Track = Annotated[
+    str | None,
+    typer.Option(
+        metavar="EXPERIMENT",
+        help="Keep it as a run of this experiment of MLflow; where MLFLOW_TRACKING_URI is set by default of telmo.",
+    ),
+]
+NoTrack = Annotated[bool, typer.Option("--no-track", help="Keep no run of it.")]
 Encoding = Annotated[str, typer.Option(help="Encoding of the input.")]
 
 
@@ -141,6 +152,8 @@ def embed(
         int | None, typer.Option(help="Words of each of the Parquet files, about; by default 100,000.", min=1)
     ] = None,
     profile: Annotated[bool, typer.Option("--profile", help="Say where the time went.")] = False,
+    track: Track = None,
+    no_track: NoTrack = False,
 ) -> None:
     """Write the vectors of a corpus to a store. A command that was interrupted goes on when it is given again."""
     from embeddings.options import Precision
@@ -206,16 +219,18 @@ def embed(
     from pipeline.progress import embedding_bar, print_notice
 
     job = EmbeddingJob(source, sentences, selection, stateful, precision)  # type: ignore[arg-type]
+    tracking = _tracking(track, no_track)
     if distributed:
         from pipeline.embed_ray import SHARD_WORDS, embed_ray_stage
         from pipeline.progress import shards_bar
 
         cluster = Cluster(address or LOCAL, workers, worker_cpus or 1)
         with shards_bar() as report:
-            done = embed_ray_stage(job, output, cluster, shard_words or SHARD_WORDS, report, print_notice)
+            size = shard_words or SHARD_WORDS
+            done = embed_ray_stage(job, output, cluster, size, report, print_notice, tracking)
     else:
         with embedding_bar(sentences) as report:
-            done = embed_stage(job, output, form, report, print_notice)  # type: ignore[arg-type]
+            done = embed_stage(job, output, form, report, print_notice, tracking)  # type: ignore[arg-type]
     print("\n".join(lines_of(output, done, found.options if profile else None)))
 
 
@@ -262,6 +277,8 @@ def train(config: Config, change: Changes = None) -> None:
         print(
             f"registered as models:/{read.name}@{read.tracking.alias}, version {trained.version}; run {trained.run_id}"
         )
+    elif trained.run_id and read.tracking.register_model:
+        print(f"to be registered as models:/{read.name}@{read.tracking.alias} when MLflow answers; telmo sync tries it")
     print(f"saved in {trained.folder}")
 
 
@@ -314,13 +331,12 @@ def evaluate(
     resamples: Annotated[int, typer.Option(help="Draws of the texts, for intervals and tests.", min=100)] = 1000,
     seed: Annotated[int, typer.Option(help="Of the draws.", min=0)] = 1,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object with all there is to say.")] = False,
-    track: Annotated[
-        str | None, typer.Option(metavar="EXPERIMENT", help="Keep it as a run of this experiment of MLflow.")
-    ] = None,
+    track: Track = None,
+    no_track: NoTrack = False,
 ) -> None:
     """Score a trained model on labelled texts: how good it is, how sure that is, and where it fails."""
     from embeddings.atomic import check_file
-    from pipeline.config import Tracking, read_config
+    from pipeline.config import read_config
     from pipeline.data_config import DataConfig, Texts
     from pipeline.docs_corpus import SPLITS
     from pipeline.readers import SUFFIXES, data_file
@@ -344,7 +360,7 @@ def evaluate(
         raise typer.BadParameter(f"changes a config; {data} is none", param_hint="--set")
     for name in filter(None, (None if config else data, train)):
         data_file(name)
-    folder = find_model(model).folder
+    its = find_model(model)
     other = find_model(against).folder if against else None
     _load_keras()
     from pipeline.evaluate import Evaluation, evaluate_stage
@@ -363,14 +379,14 @@ def evaluate(
         ),
         config=config,
         split=split,
+        registered=f"models:/{its.name}/{its.version}" if its.version else None,
         train=train,
         against=against,
         resamples=resamples,
         seed=seed,
         worst=worst,
     )
-    tracking = Tracking(experiment=track) if track else None
-    found = evaluate_stage(asked, folder, other, plot, report, tracking)
+    found = evaluate_stage(asked, its.folder, other, plot, report, _tracking(track, no_track))
     print(json.dumps(found, ensure_ascii=False) if as_json else "\n".join(lines_of(found)))
     if report and not as_json:
         print(f"{report}: the report")
@@ -437,6 +453,16 @@ def _standard_input() -> list[str]:
 
 
 app.command()(cli_serve.serve)
+
+
+@app.command()
+def sync() -> None:
+    """Send MLflow what it did not hear when it was told, because it did not answer."""
+    from pipeline.progress import print_notice
+    from pipeline.sync import sync_stage
+
+    runs = sync_stage(print_notice)
+    print(f"{runs} runs sent" if runs else "nothing to send")
 
 
 @app.command()
@@ -578,6 +604,18 @@ def diagnose(
         return
     print("\n".join(lines_of(found)))
     print(f"{plot}: the picture")
+
+
+def _tracking(experiment: str | None, off: bool) -> "Tracking | None":
+    """Where a run is kept of a stage that makes none unless it is asked to: to load MLflow and make a database may take
+    longer than the stage."""
+    from pipeline.config import Tracking
+
+    if experiment and off:
+        raise typer.BadParameter("does not go with --track", param_hint="--no-track")
+    if off or not (experiment or os.environ.get("MLFLOW_TRACKING_URI")):
+        return None
+    return Tracking(experiment=experiment) if experiment else Tracking()
 
 
 def _check_tokenizer(tokenizer: str | None) -> None:

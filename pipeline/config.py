@@ -81,8 +81,10 @@ class Tracking(Section):
         experiment: that the run belongs to.
         register_model: whether the trained model is logged to MLflow and registered under the config's name.
         alias: that the new version of the registered model gets, whatever the version before scored.
+        enabled: whether there is a run at all.
     """
 
+    enabled: bool = True
     experiment: str = "telmo"
     alias: str = "champion"
     register_model: bool = True

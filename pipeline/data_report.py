@@ -10,6 +10,7 @@ import numpy as np
 from models.examples import Examples
 from models.metrics import flat_labels
 from models.options import Task
+from pipeline import plots
 from pipeline.data import DataSet
 from pipeline.tracking import Run
 
@@ -131,11 +132,24 @@ def _class_table(labels: dict[str, dict[str, int]], splits: dict[str, Any]) -> l
     return lines
 
 
-def log_data(run: Run, task: Task, data: DataSet) -> None:
-    """Let a run record its data: names, checksums and sizes of the splits, and the report."""
-    for split, checksum in data.checksums().items():
-        run.data_set(", ".join(data.names[split]), checksum, split)
-        run.metrics({f"data.{split}.examples": len(data.splits[split])})
+def log_data(run: Run, task: Task, data: DataSet) -> list[str]:
+    """Let a run record its data: names, checksums and sizes of the splits, the report and the lengths as a figure.
+
+    Returns:
+        A line a split.
+    """
+    if not run.is_tracked:
+        return []
     report = report_of(task, data)
+    lines = []
+    for split, about in report["splits"].items():
+        sizes = {"num_rows": about["examples"], "words": about["words"]}
+        run.data_set(", ".join(about["files"]), about["sha256"], split, sizes)
+        run.metrics({f"data.{split}.examples": about["examples"]})
+        counted = f"{about['examples']:,} examples, {about['words']:,} words"
+        lines.append(f"{split}: {counted}, from {', '.join(about['files'])} (sha256 {_start(about)})")
     run.text(json.dumps(report, indent=2, ensure_ascii=False), "data.json")
     run.text("\n".join(lines_of(report)), "data.txt")
+    lengths = {split: [len(words) for words in examples.sentences] for split, examples in data.splits.items()}
+    run.figure("lengths.png", plots.lengths, lengths)
+    return lines

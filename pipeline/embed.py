@@ -19,6 +19,8 @@ from embeddings.options import Precision
 from embeddings.selection import Selection
 from embeddings.source import find_source, load_bilm
 from embeddings.stores import StoreFormat, check_replaceable, store_format
+from pipeline.config import Tracking
+from pipeline.embed_run import embedding_run
 from pipeline.sentence_stream import BEGIN, Place, Sentence, Sentences
 from pipeline.unfinished import Unfinished, read_manifest, remove_finished
 
@@ -92,6 +94,7 @@ def embed_stage(
     form: StoreFormat | None = None,
     report: Callable[[Progress], None] = lambda progress: None,
     tell: Callable[[str], None] = lambda line: None,
+    tracking: Tracking | None = None,
 ) -> Progress:
     """Embed each sentence of a corpus and write what is kept of its layers to a store.
 
@@ -105,27 +108,29 @@ def embed_stage(
         form: of the store, by default as its name tells.
         report: called after each commit.
         tell: is told of lines that are passed over.
+        tracking: where MLflow keeps a run of it, or None; of a store that is complete there is none.
 
     Raises:
         InputError: the corpus cannot be read, or has no words.
         ConfigError: the biLM has no such layers, or cannot be read with such a precision.
         SourceError: the biLM cannot be read.
-        OutputError: the store cannot be written, or the work of before is on another job.
+        OutputError: the store or the tracking store cannot be written, or the work of before is on another job.
     """
     form = form or store_format(output)
     stored = find_source(job.source)
     names = job.selection.names(stored.options.layers + 1)
-    described = described_job(job, stored.checksum())
+    checksum = stored.checksum()
+    described = described_job(job, checksum)
     before = complete_before(output, described | {"form": form})
     if before:
         return before
     check_replaceable(output, form)
-    with Unfinished(output, described) as unfinished:
+    with Unfinished(output, described) as unfinished, embedding_run(tracking, job, output, report) as run:
         progress = Progress(Counts(**unfinished.progress.get("counts", {})))
         if not unfinished.complete:
             embedder = Embedder(load_bilm(stored), stateful=job.stateful, precision=job.precision)
             progress.work = embedder.work
-            _embed(job, embedder, unfinished, progress, report, tell)
+            _embed(job, embedder, unfinished, progress, run.report, tell)
             if not progress.counts.words:
                 unfinished.remove()
                 raise no_words(job)
@@ -134,6 +139,7 @@ def embed_stage(
         else:
             progress.counts = Counts(**unfinished.about()["counts"])
         unfinished.publish(form, described | {"form": form, "counts": asdict(progress.counts)})
+        run.finish(progress, checksum)
     return progress
 
 

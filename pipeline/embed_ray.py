@@ -4,6 +4,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
@@ -15,7 +16,9 @@ from embeddings import errors
 from embeddings.embedder import Work
 from embeddings.errors import InputError, OutputError
 from embeddings.source import find_source
+from pipeline.config import Tracking
 from pipeline.embed import Counts, EmbeddingJob, Progress, complete_before, described_job, no_words
+from pipeline.embed_run import embedding_run
 from pipeline.ray_cluster import Cluster, connected, mapped, ray
 from pipeline.shard_worker import SentenceCounter, ShardEmbedder, ShardJob, plus
 from pipeline.shards import Shard, check_shards, name_of_shard, numbered, shards_of_corpus
@@ -32,6 +35,7 @@ def embed_ray_stage(
     shard_words: int = SHARD_WORDS,
     report: Callable[[Progress], None] = lambda progress: None,
     tell: Callable[[str], None] = lambda line: None,
+    tracking: Tracking | None = None,
 ) -> Progress:
     """As `embed_stage`, on a Ray cluster: what comes out is a folder of Parquet files with a row a sentence.
 
@@ -46,6 +50,7 @@ def embed_ray_stage(
         shard_words: words of a shard, about.
         report: called after each shard.
         tell: is told of lines that are passed over.
+        tracking: as for `embed_stage`.
 
     Raises:
         InputError, ConfigError, SourceError, OutputError: as for `embed_stage`.
@@ -60,7 +65,10 @@ def embed_ray_stage(
     if before:
         return before
     check_shards(output)
-    with UnfinishedShards(output, described) as unfinished, connected(cluster) as workers:
+    with ExitStack() as stack:
+        unfinished = stack.enter_context(UnfinishedShards(output, described))
+        workers = stack.enter_context(connected(cluster))
+        run = stack.enter_context(embedding_run(tracking, job, output, report))
         work = ShardJob(
             source=job.source,
             checksum=checksum,
@@ -75,7 +83,7 @@ def embed_ray_stage(
         )
         shards = unfinished.plan(lambda: _planned(job, work, workers, shard_words))
         progress = Progress(workers=workers)
-        found = _embed(shards, work, unfinished, progress, report, tell)
+        found = _embed(shards, work, unfinished, progress, run.report, tell)
         if not progress.counts.words:
             unfinished.remove()
             raise no_words(job)
@@ -84,6 +92,7 @@ def embed_ray_stage(
             for number, shard in enumerate(shards)
         ]
         unfinished.publish(described | {"counts": asdict(progress.counts), "shards": files})
+        run.finish(progress, checksum)
     return progress
 
 

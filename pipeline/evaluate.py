@@ -28,7 +28,8 @@ from pipeline.data_config import DataConfig, Texts
 from pipeline.data_examples import read_examples
 from pipeline.evaluation_report import html_of, lines_of
 from pipeline.mistakes import confusions, worst
-from pipeline.tracking import start_run
+from pipeline.run_report import run_report
+from pipeline.tracking import Run, start_run
 
 
 class Evaluation(BaseModel):
@@ -40,6 +41,7 @@ class Evaluation(BaseModel):
         texts: how the file is written.
         config: of a training, whose data are read in place of a file.
         split: of the config.
+        registered: `models:/NAME/VERSION` of the model, if it is a registered one.
         train: a file like `data` with training texts, for the breakdown by frequency; a config has them itself.
         against: another model, as it is called.
         resamples: draws of the texts for intervals and tests.
@@ -53,6 +55,7 @@ class Evaluation(BaseModel):
     texts: Texts = Texts()
     config: DataConfig | None = None
     split: str = "test"
+    registered: str | None = None
     train: str | None = None
     against: str | None = None
     resamples: int = Field(1000, ge=100)
@@ -92,7 +95,7 @@ def evaluate_stage(
         OutputError: a file or the tracking store cannot be written.
     """
     with ExitStack() as stack:
-        run = stack.enter_context(start_run(tracking, f"evaluate {asked.model}", asked)) if tracking else None
+        run = stack.enter_context(start_run(tracking, "evaluate", f"evaluate {asked.model}", asked))
         predictor = Predictor.load(folder)
         examples, training = _read(asked, predictor)
         answers = answers_of(predictor, examples, asked.data)
@@ -101,23 +104,44 @@ def evaluate_stage(
         if other:
             rival = Predictor.load(other)
             report["comparison"] = compared(asked, answers, rival, lambda: _read(asked, rival)[0])
-        figures = _figures(answers, report) if plot or page or run else {}
+        figures = _figures(answers, report) if plot or page or run.is_tracked else {}
         if plot and "confusion" in figures:
             with atomic_file(plot) as temporary:
                 figures["confusion"].savefig(temporary, format="png")
-        text = html_of(report, figures) if page or run else ""
+        text = html_of(report, figures) if page or run.is_tracked else ""
         if page:
             with atomic_file(page) as temporary:
                 temporary.write_text(text, "utf-8")
-        if run:
-            run.data_set(asked.data, report["sha256"], "evaluate")
-            for part in ("value", "low", "high"):
-                end = "" if part == "value" else f".{part}"
-                run.metrics({f"evaluate.{name}{end}": of[part] for name, of in report["scores"].items()})
+        if run.is_tracked:
+            _track(run, asked, folder, report, figures)
             run.text(text, "evaluation.html")
-            run.text("\n".join(lines_of(report)), "evaluation.txt")
-            run.text(json.dumps(report, indent=2, ensure_ascii=False), "evaluation.json")
     return report
+
+
+def _track(run: Run, asked: Evaluation, folder: Path, report: dict[str, Any], figures: dict[str, Figure]) -> None:
+    found, data = report["scores"], report["data"]
+    run.data_set(asked.data, report["sha256"], "evaluate", {"num_rows": report["examples"], "words": report["words"]})
+    known = asked.registered or asked.model
+    run.evaluated(
+        known, folder, {f"evaluate.{name}": of["value"] for name, of in found.items()}, report["sha256"], asked.data
+    )
+    for end in ("low", "high"):
+        run.metrics({f"evaluate.{name}.{end}": of[end] for name, of in found.items()})
+    if report["calibration"]:
+        run.metrics({"evaluate.calibration_error": report["calibration"]["ece"]})
+    if report["labels"]:
+        run.figure("scores_by_label.png", plots.scores_by_label, report["labels"])
+    for name, figure in figures.items():
+        run.figure(f"{name}.png", lambda figure=figure: figure)
+    run.text("\n".join(lines_of(report)), "evaluation.txt")
+    run.text(json.dumps(report, indent=2, ensure_ascii=False), "evaluation.json")
+    scores = {name: (of["value"], of["low"], of["high"]) for name, of in found.items()}
+    facts = [
+        f"{report['examples']:,} examples, {report['words']:,} words, sha256 {report['sha256'][:16]}",
+        f"{report['wrong']:,} of the texts have a mistake; the worst stand in `evaluation.html`",
+    ]
+    what = f"**{asked.model}** on {data}; the intervals are of {100 * report['level']:.0f}%."
+    run.report(run_report(what, scores, facts, [f"telmo serve {asked.model}"]))
 
 
 def _read(asked: Evaluation, predictor: Predictor) -> tuple[Examples, Examples | None]:

@@ -1,7 +1,7 @@
 """Figures of a training, drawn without a screen."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -10,9 +10,11 @@ from matplotlib.figure import Figure
 if TYPE_CHECKING:
     from embeddings.gradient_flow import Flow
 
+_COLOURS = ("#1f5fa8", "#d1692b", "#3b8f57", "#8c4fa0", "#a3383d", "#5c6770")
 
-def training_curves(losses: Sequence[float], scores: Mapping[str, Sequence[float]]) -> Figure:
-    """The loss and the validation scores by epoch."""
+
+def training_curves(losses: Sequence[float], scores: Mapping[str, Sequence[float]], kept: int | None = None) -> Figure:
+    """The loss and the validation scores by epoch, with a line at the epoch whose weights were kept."""
     figure = Figure(figsize=(8, 3.5), layout="constrained")
     left, right = figure.subplots(1, 2)
     epochs = range(1, len(losses) + 1)
@@ -24,8 +26,80 @@ def training_curves(losses: Sequence[float], scores: Mapping[str, Sequence[float
     right.legend()
     for axes in (left, right):
         axes.xaxis.get_major_locator().set_params(integer=True)
-        axes.grid(alpha=0.3)
+        if kept:
+            axes.axvline(kept, color="#888888", linewidth=0.8, linestyle=":", zorder=0)
+        _plain(axes)
     return figure
+
+
+def lengths(words: Mapping[str, Sequence[int]]) -> Figure:
+    """How long the texts of each split are; of the longest hundredth only that there are such."""
+    figure = Figure(figsize=(7, 3.2), layout="constrained")
+    axes = figure.subplots()
+    longest = max(float(np.quantile(found, 0.99)) for found in words.values())
+    # A bar a length, or for longer texts as many bars as can be told apart.
+    edges = np.arange(0.5, longest + 1.5, max(1, round(longest / 50))).tolist()
+    for colour, (split, found) in zip(_COLOURS, words.items(), strict=False):
+        shares = np.full(len(found), 1 / len(found))
+        told = f"{split}: {len(found):,} texts, median {np.median(found):.0f}"
+        axes.hist(np.minimum(found, edges[-1]), edges, weights=shares, histtype="step", color=colour, label=told)
+    axes.set(title="Length of the texts", xlabel="words", ylabel="share of the texts")
+    _plain(axes)
+    axes.legend(frameon=False)
+    return figure
+
+
+def pretraining_curves(batches: Sequence[Mapping[str, float]], measured: Sequence[Mapping[str, float]]) -> Figure:
+    """The loss on the training text and the perplexity on the validation text, by batch.
+
+    Args:
+        batches: each with its number, `batch`, and `loss`.
+        measured: each with `batch` and the perplexity of each direction.
+    """
+    figure = Figure(figsize=(9, 3.5), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    left.plot([seen["batch"] for seen in batches], [seen["loss"] for seen in batches], color=_COLOURS[0], linewidth=1)
+    left.set(title="Training loss", xlabel="batch", ylabel="nats a word")
+    for colour, name in zip(_COLOURS, [key for key in measured[-1] if key != "batch"], strict=False):
+        places, values = [seen["batch"] for seen in measured], [seen[name] for seen in measured]
+        right.plot(
+            places, values, "o-", color=colour, label=f"{name.removesuffix('_perplexity')}, at last {values[-1]:.1f}"
+        )
+    right.set(title="Perplexity on the validation text", xlabel="batch", ylabel="a word", yscale="log")
+    right.legend(frameon=False)
+    for axes in (left, right):
+        _plain(axes)
+    return figure
+
+
+def gradient_norms(batches: Sequence[Mapping[str, Any]]) -> Figure:
+    """How large the gradient was: before and after clipping; and of each layer.
+
+    Args:
+        batches: each with its number, `batch`, the norms `before` and `after`, and `layers`, the norms before clipping
+            by layer.
+    """
+    figure = Figure(figsize=(11, 4), layout="constrained")
+    left, right = figure.subplots(1, 2, sharey=True)
+    places = [seen["batch"] for seen in batches]
+    left.plot(places, [seen["before"] for seen in batches], color=_COLOURS[1], linewidth=1, label="before clipping")
+    left.plot(places, [seen["after"] for seen in batches], color=_COLOURS[0], linewidth=1, label="after it")
+    left.set(title="Norm of the gradient", xlabel="batch", yscale="log")
+    for k, layer in enumerate(batches[-1]["layers"]):
+        style = "-" if k < len(_COLOURS) else "--" if k < 2 * len(_COLOURS) else ":"
+        norms = [seen["layers"].get(layer, float("nan")) for seen in batches]
+        right.plot(places, norms, style, color=_COLOURS[k % len(_COLOURS)], linewidth=1, label=layer)
+    right.set(title="By layer, before clipping", xlabel="batch")
+    left.legend(frameon=False)
+    right.legend(frameon=False, fontsize=7, loc="center left", bbox_to_anchor=(1, 0.5))
+    for axes in (left, right):
+        _plain(axes)
+    return figure
+
+
+def _plain(axes: Axes) -> None:
+    axes.grid(alpha=0.2)
+    axes.spines[["top", "right"]].set_visible(False)
 
 
 def confusion_matrix(gold: Sequence[str], predicted: Sequence[str], labels: Sequence[str]) -> Figure:
@@ -52,15 +126,19 @@ def confusion_matrix(gold: Sequence[str], predicted: Sequence[str], labels: Sequ
 
 def scores_by_label(scores: Mapping[str, Mapping[str, float]]) -> Figure:
     """The F1 of each label or kind of span, the frequent ones above, with how many there are; of very many the most
-    frequent ones."""
+    frequent ones. With its interval, if `low` and `high` tell it."""
     shown = sorted(scores.items(), key=lambda pair: -pair[1]["support"])[:80]
     figure = Figure(figsize=(6, max(2.0, 0.28 * len(shown) + 1)), layout="constrained")
     axes = figure.subplots()
     names = [f"{label} ({int(values['support']):,})" for label, values in shown]
-    axes.barh(range(len(shown)), [values["f1"] for _, values in shown])
+    f1 = [values["f1"] for _, values in shown]
+    ends = None
+    if shown and "low" in shown[0][1]:
+        ends = [[abs(values["f1"] - values[end]) for _, values in shown] for end in ("low", "high")]
+    axes.barh(range(len(shown)), f1, xerr=ends, color=_COLOURS[0], ecolor="#333333", capsize=2)
     axes.set_yticks(range(len(shown)), names)
     axes.invert_yaxis()
-    axes.set(title="F1 on the test data", xlim=(0, 1))
+    axes.set(title="F1 on the test data", xlim=(0, 1.02))
     axes.grid(axis="x", alpha=0.3)
     return figure
 
@@ -85,7 +163,6 @@ def layer_weights(weights: Mapping[str, Sequence[Sequence[float]]], kept: int) -
     return figure
 
 
-_COLOURS = ("#1f5fa8", "#d1692b", "#3b8f57", "#8c4fa0", "#a3383d", "#5c6770")
 _CELLS = {
     "rnn": "Elman network",
     "gru": "GRU",
@@ -183,6 +260,5 @@ def reliability(bins: Sequence[Mapping[str, float]], error: float) -> Figure:
     below.bar(places, [part["answers"] for part in bins], **bar)
     below.set(xlabel="probability of the answer", ylabel="answers", xlim=(0, 1), yscale="log", ylim=(0.5, None))
     for axes in (above, below):
-        axes.grid(alpha=0.2)
-        axes.spines[["top", "right"]].set_visible(False)
+        _plain(axes)
     return figure

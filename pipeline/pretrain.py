@@ -33,6 +33,8 @@ from pipeline.checksums import checksum_of_files
 from pipeline.config import PretrainConfig
 from pipeline.config_file import flat
 from pipeline.corpora import Corpus
+from pipeline.pretraining_history import HISTORY, PretrainingHistory
+from pipeline.run_report import run_report
 from pipeline.tracking import Run, start_run
 
 CHANGEABLE = (
@@ -130,19 +132,25 @@ def _pretrain(
         tell(f"{newest}: goes on from there, {position['batch']} of {batches} batches are done")
     elif (config.output / OPTIONS).exists():
         tell(f"{config.output}: holds a biLM; this training will take its place")
-    with start_run(config.tracking, f"pretrain {config.output.name}", config, position.get("run_id")) as run:
-        for context, shards in (("train", text.shards), ("validation", _corpus(config, config.validation).shards)):
-            run.data_set(str(shards[0].parent if len(shards) > 1 else shards[0]), checksum_of_files(shards), context)
+    with start_run(
+        config.tracking, "pretrain", f"pretrain {config.output.name}", config, position.get("run_id")
+    ) as run:
+        _log_text(run, "train", text, {"words": words})
+        _log_text(run, "validation", _corpus(config, config.validation), {})
         if lacks:
             found = f"{config.source}: {lacks}, so that a new softmax is trained, from random weights"
             run.note("softmax", found)
             tell(found)
-        _Job(config, vocabulary, training, run, report, tell, best).train(go_on=bool(newest))
+        history = PretrainingHistory(folder / HISTORY, training.batch)
+        _Job(config, vocabulary, training, run, report, tell, best, history).train(go_on=bool(newest))
         with atomic_folder(config.output, FILES) as temporary:
             model.write(temporary, vocabulary)
         scores = _scores(config, model, vocabulary)
         run.metrics(scores, step=training.batch)
+        history.measured(training.batch, scores)
+        history.draw(run)
         run.artifact(config.output / OPTIONS, "bilm")
+        run.report(_report(config, scores, words, len(vocabulary), training.batch))
     remove_checkpoint(folder)
     return scores | {"words": words, "batches": training.batch}
 
@@ -153,6 +161,7 @@ class _Job:
 
     Args:
         best: the lowest perplexity so far, the batch at which it was measured, and the measurements since.
+        history: for the figures.
     """
 
     config: PretrainConfig
@@ -162,6 +171,7 @@ class _Job:
     report: Callable[[Progress], None]
     tell: Callable[[str], None]
     best: dict[str, float] | None
+    history: PretrainingHistory
 
     def train(self, go_on: bool) -> None:
         training, settings = self.training, self.config.training
@@ -201,12 +211,14 @@ class _Job:
         for name, by_variable in norms.items():
             seen |= {f"{name}.{layer}": norm for layer, norm in by_layer(by_variable).items()}
         self.run.metrics(seen, step=progress.batch)
+        self.history.trained(progress.batch, seen, by_layer(progress.norms.by_variable))
         self.report(progress)
 
     def _is_over(self, step: Step) -> bool:
         """Measure, keep the weights if they are the best, and say whether there is no use in going on."""
         scores = _scores(self.config, self.training.model, self.vocabulary)
         self.run.metrics(scores, step=step.batch)
+        self.history.measured(step.batch, scores)
         perplexity = sum(scores.values()) / len(scores)
         if not self.best or perplexity < self.best["perplexity"]:
             self.best = {"perplexity": perplexity, "batch": step.batch, "since": 0}
@@ -254,6 +266,24 @@ class _Job:
             remove_checkpoint(newest)
             return others[-1]
         return newest
+
+
+def _log_text(run: Run, context: str, text: Corpus, sizes: dict[str, int]) -> None:
+    place = text.shards[0].parent if len(text.shards) > 1 else text.shards[0]
+    run.data_set(str(place), checksum_of_files(text.shards), context, sizes)
+
+
+def _report(config: PretrainConfig, scores: dict[str, float], words: int, vocabulary: int, batches: int) -> str:
+    begun = f", from {config.source}" if config.source else ""
+    facts = [
+        f"{words:,} words of text, {config.epochs:g} epochs, {batches:,} batches",
+        f"predicts {vocabulary:,} words",
+        f"trained on {config.train}, measured on {config.validation}",
+        f"written to `{config.output}`",
+    ]
+    told = {f"{name.replace('_', ' ')} (validation)": value for name, value in scores.items()}
+    commands = [f"telmo embed INPUT OUTPUT --source {config.output}", f"telmo generate {config.output} --prompt TEXT"]
+    return run_report(f"**{config.output.name}**: a biLM{begun}, seed {config.training.seed}.", told, facts, commands)
 
 
 def by_layer(norms: dict[str, float]) -> dict[str, float]:

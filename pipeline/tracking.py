@@ -1,29 +1,34 @@
 """One MLflow run: what goes into it, and the model that comes out.
 
 Runs go to `MLFLOW_TRACKING_URI`, or by MLflow's own default to `mlflow.db` and `mlruns/` in the current folder;
-`mlflow ui` shows them.
+`mlflow ui` shows them. What a run tells is noted in an outbox and sent by a thread (`pipeline.outbox_sender`), so that
+a training neither waits for MLflow nor ends with it.
 """
 
-import logging
 import os
 import platform
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from contextvars import ContextVar
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+import yaml
 from pydantic import BaseModel
 
 from embeddings.errors import OutputError
 from pipeline.config import Tracking
 from pipeline.config_file import flat
-
-MOST_PARAMS = 100
-"""That MLflow takes at once."""
+from pipeline.model_checksum import checksum_of_model
+from pipeline.outbox import Outbox, milliseconds
+from pipeline.outbox_delivery import Delivery, quiet_mlflow
+from pipeline.outbox_sender import Sender
 
 _PACKAGES = ("telmo", "keras", "tensorflow", "jax", "numpy", "scikit-learn", "scipy", "spacy", "h5py", "mlflow")
+_under_way: ContextVar["Run | None"] = ContextVar("run", default=None)
 
 
 def versions() -> dict[str, str]:
@@ -38,113 +43,258 @@ def versions() -> dict[str, str]:
 
 
 class Run:
-    """An MLflow run that is under way; `start_run` begins and ends it."""
+    """A run that is under way; `start_run` begins and ends it. Nothing of it waits for MLflow but `model`.
 
-    def __init__(self, mlflow: Any, run_id: str, goes_on: bool = False):
-        self._mlflow = mlflow
-        self.run_id = run_id
-        # Parameters cannot change.
-        self._say = mlflow.set_tags if goes_on else mlflow.log_params
+    Args:
+        sender: of what it tells; None for a run that is not tracked, which tells nobody.
+        key: its name in the outbox.
+        again: whether the outbox holds what an earlier process told, too.
+    """
+
+    def __init__(self, sender: Sender | None = None, key: str = "", again: bool = False):
+        self._sender, self.key, self.again = sender, key, again
+
+    @property
+    def run_id(self) -> str:
+        """MLflow's, or as long as this is not known the key, by which `start_run` finds the run, too."""
+        return self._outbox.run_ids.get(self.key, self.key) if self._sender else ""
+
+    @property
+    def is_tracked(self) -> bool:
+        """Whether anybody hears what it tells."""
+        return self._sender is not None
 
     def params(self, values: dict[str, Any]) -> None:
         """Say what the run was given; what has a name that MLflow does not take gets one that is like it."""
-        named = [(re.sub(r"[^\w.\- :]", "_", name), value) for name, value in values.items()]
-        for first in range(0, len(named), MOST_PARAMS):
-            self._say(dict(named[first : first + MOST_PARAMS]))
+        # Parameters cannot change.
+        self._tell("tags" if self.again else "params", {"values": _named(values)})
 
     def metrics(self, values: dict[str, float], step: int | None = None) -> None:
-        self._mlflow.log_metrics(values, step=step)
+        numbers = {name: float(value) for name, value in values.items()}
+        self._tell("metrics", {"values": numbers, "step": step, "time": milliseconds()})
 
-    def data_set(self, name: str, checksum: str, context: str) -> None:
-        """Say which data were used: their name and SHA-256, and whether to train, validate or test."""
-        from mlflow.data.meta_dataset import MetaDataset
-        from mlflow.data.sources import LocalArtifactDatasetSource  # type: ignore[attr-defined]
+    def data_set(self, name: str, checksum: str, context: str, sizes: dict[str, int] | None = None) -> None:
+        """Say which data were used.
 
-        # MLflow keeps digests of at most 36 characters; the whole one is a parameter.
-        source = LocalArtifactDatasetSource(name)
-        data = MetaDataset(source, name=Path(name).name, digest=checksum[:36])  # type: ignore[abstract]
-        self._mlflow.log_input(data, context=context)
+        Args:
+            name: a file, a folder, a name of the hub; or several files.
+            checksum: SHA-256.
+            context: whether to train, validate or test.
+            sizes: how much there is of it.
+        """
+        source = str(Path(name).absolute()) if Path(name).exists() else name
+        body = {"name": Path(name).name, "source": source, "sha256": checksum, "context": context}
+        self._tell("data_set", body | {"sizes": sizes or {}})
         self.params({f"data.{context}.sha256": checksum})
+
+    def tags(self, values: dict[str, Any]) -> None:
+        self._tell("tags", {"values": {name: str(value) for name, value in values.items()}})
 
     def note(self, key: str, text: str) -> None:
         """A tag."""
-        self._mlflow.set_tag(key, text)
+        self.tags({key: text})
+
+    def report(self, markdown: str) -> None:
+        """What a person reads first of the run."""
+        self.note("mlflow.note.content", markdown)
 
     def artifact(self, path: Path, folder: str | None = None) -> None:
-        self._mlflow.log_artifact(str(path), folder)
+        """Keep a file as it is now."""
+        self._keep(folder, lambda place: self._outbox.link(path, place))
 
     def text(self, text: str, name: str) -> None:
-        self._mlflow.log_text(text, name)
+        self._keep(None, lambda place: (place / name).write_text(text, "utf-8"))
 
-    def figure(self, figure: Any, name: str) -> None:
-        self._mlflow.log_figure(figure, name)
+    def figure(self, name: str, draw: Callable[..., Any], *arguments: Any) -> None:
+        """Draw a figure and keep it."""
+        self._keep(None, lambda place: draw(*arguments).savefig(place / name, dpi=150))
 
-    def child(self) -> str | None:
-        """The id of the run that is under way within this one."""
-        active = self._mlflow.active_run()
-        return active.info.run_id if active and active.info.run_id != self.run_id else None
+    def model(
+        self, folder: Path, example: str | list[str], name: str, alias: str, scores: dict[str, float]
+    ) -> str | None:
+        """Register the model of a folder; if MLflow does not answer, it is kept as it is now and registered later.
 
-    def end_child(self, run_id: str, tags: dict[str, Any], status: str = "FINISHED") -> None:
-        """Say how a run within this one ended, in place of what it said itself."""
-        client = self._mlflow.MlflowClient()
-        client.set_terminated(run_id, status)
-        for name, value in tags.items():
-            client.set_tag(run_id, name, value)
+        Args:
+            folder, example, name, alias: as `serve.registry.log_model` takes them.
+            scores: that the model's page shows.
+
+        Returns:
+            The version, if there is one already.
+        """
+        if self._sender is None:
+            return None
+        with self._outbox.place() as place:
+            self._outbox.link(folder, place)
+            body: dict[str, Any] = {"example": example, "name": name, "alias": alias, "place": place.name}
+        body |= {"scores": scores, "time": milliseconds()}
+        number = self._outbox.add(self.key, "model", body)
+        return self._sender.delivery.versions.get((self.key, number)) if self._sender.sent(number) else None
+
+    def evaluated(self, model: str, folder: Path, scores: dict[str, float], checksum: str, data: str) -> None:
+        """Say how good a model is: the run stands below the one that trained it, if that is known.
+
+        Args:
+            model: `models:/NAME/VERSION`, or any other name of it.
+            folder: of the model.
+            scores: by metric.
+            checksum, data: of the data set.
+        """
+        if self._sender:
+            body = {"model": model, "sha256": checksum_of_model(folder), "scores": scores, "time": milliseconds()}
+            self._tell("evaluated", body | {"data": [Path(data).name, checksum[:36]]})
+
+    def child(self) -> "Run | None":
+        """The run that is under way within this one."""
+        active = _under_way.get()
+        return None if active is self else active
+
+    def end(self, status: str = "FINISHED") -> None:
+        """Say how the run ended; the last that was said counts."""
+        if self._sender:
+            self._outbox.end(self.key, status)
+            self._sender.wake()
 
     def end_children(self) -> None:
         """Say of the runs within this one that they were killed, if they could not say so themselves."""
-        client = self._mlflow.MlflowClient()
-        mine = f"tags.mlflow.parentRunId = '{self.run_id}' and attributes.status = 'RUNNING'"
-        for child in client.search_runs([client.get_run(self.run_id).info.experiment_id], mine):
-            client.set_terminated(child.info.run_id, "KILLED")
+        if self._sender:
+            for row in self._outbox.runs():
+                if row.parent == self.key and not row.status:
+                    self._outbox.end(row.key, "KILLED")
+        self._tell("end_children", {"time": milliseconds()})
+
+    @property
+    def _outbox(self) -> Outbox:
+        assert self._sender
+        return self._sender.outbox
+
+    def _tell(self, kind: str, body: dict[str, Any]) -> None:
+        if self._sender:
+            self._outbox.add(self.key, kind, body)
+            self._sender.wake()
+
+    def _keep(self, folder: str | None, write: Callable[[Path], Any]) -> None:
+        if self._sender:
+            with self._outbox.place() as place:
+                write(place)
+            self._tell("artifact", {"folder": folder, "place": place.name})
 
 
 @contextmanager
-def start_run(tracking: Tracking, name: str, config: BaseModel, run_id: str | None = None) -> Iterator[Run]:
+def start_run(
+    tracking: Tracking | None, stage: str, name: str, config: BaseModel, run_id: str | None = None
+) -> Iterator[Run]:
     """Begin a run and log the config, whole as a file and key by key as parameters. A block that fails ends the run
     as failed. A run that begins within another is its child.
 
     Args:
-        tracking: where.
+        tracking: where; None for nowhere.
+        stage: that the run is of.
         name: of the run.
         config: of the stage.
         run_id: of a run that broke off and goes on; if the store does not know it, a new one begins.
 
     Raises:
-        OutputError: the tracking store cannot be used.
+        OutputError: the tracking store can never be used, as it is named.
     """
-    mlflow = _mlflow()
-    try:
-        mlflow.set_experiment(tracking.experiment)
-        run_id = run_id if run_id and _knows(mlflow, run_id, tracking.experiment) else None
-        within = mlflow.active_run() is not None
-        with mlflow.start_run(run_id, run_name=None if run_id else name, nested=within) as active:
-            values = config.model_dump(mode="json")
-            mlflow.log_dict(values, "config.yaml")
-            run = Run(mlflow, active.info.run_id, goes_on=bool(run_id))
-            if not run_id:
-                # Parameters cannot change; what a config changed before its run went on stands in the file.
-                run.params(dict(flat(values)))
-            run.params({f"version.{name}": version for name, version in versions().items()})
+    if tracking is None or not tracking.enabled:
+        yield Run()
+        return
+    with ExitStack() as stack:
+        parent = _under_way.get()
+        run = _nested(parent, tracking, stage, name) if parent else _begun(stack, tracking, stage, name, run_id)
+        values = config.model_dump(mode="json")
+        run.text(yaml.safe_dump(values, sort_keys=False, allow_unicode=True), "config.yaml")
+        if not run.again:
+            run._tell("given", {"values": _named(dict(flat(values)))})
+        run.params({f"version.{name}": version for name, version in versions().items()})
+        token = _under_way.set(run)
+        try:
             yield run
-    except mlflow.exceptions.MlflowException as error:
-        raise OutputError(f"{mlflow.get_tracking_uri()}: the MLflow store cannot be used ({error})") from None
+        except BaseException as error:
+            run.end("KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED")
+            raise
+        else:
+            run.end()
+        finally:
+            _under_way.reset(token)
 
 
-def _knows(mlflow: Any, run_id: str, experiment: str) -> bool:
+def _nested(parent: Run, tracking: Tracking, stage: str, name: str) -> Run:
+    assert parent._sender
+    about = {"name": name, "experiment": tracking.experiment, "tags": _tags(stage), "wanted": None}
+    key = parent._outbox.begin(parent.key, **about)
+    parent._sender.wake()
+    return Run(parent._sender, key)
+
+
+def _begun(stack: ExitStack, tracking: Tracking, stage: str, name: str, run_id: str | None) -> Run:
+    """A run of its own, with the thread that sends what it tells until the stack is closed."""
+    quiet_mlflow()
+    address = tracking_address()
+    outbox = Outbox.of_run(address, run_id) if run_id else None
+    again = outbox is not None
+    if outbox:
+        # MLflow has not heard all of it yet.
+        key = next(row.key for row in outbox.runs() if row.parent is None)
+        outbox.goes_on(key)
+    else:
+        # `mlflow run` has begun one.
+        begun = None if run_id else os.environ.pop("MLFLOW_RUN_ID", None)
+        about = {"name": name, "experiment": tracking.experiment, "tags": _tags(stage)}
+        outbox = Outbox.new(address)
+        key = outbox.begin(None, **about, wanted=run_id or begun, adopted=bool(begun))
+    sender = Sender(outbox, Delivery(address), _print)
     try:
-        info = mlflow.get_run(run_id).info
-        return info.lifecycle_stage == "active" and mlflow.get_experiment(info.experiment_id).name == experiment
-    except mlflow.exceptions.MlflowException:
-        return False
+        sender.begin()
+    except Exception as error:
+        outbox.remove()
+        shown = sender.delivery.shown
+        raise OutputError(f"{shown}: the MLflow store cannot be used ({str(error).splitlines()[0]})") from None
+    stack.callback(lambda: outbox.remove() if sender.finish() else outbox.close())
+    run = Run(sender, key, again)
+    if os.environ.get("MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING", "").lower() not in ("false", "0"):
+        from pipeline.system_metrics import SystemMetrics
+
+        stack.enter_context(SystemMetrics(run, outbox.run(key).about["started"]))
+    return run
 
 
-def _mlflow() -> Any:
-    """MLflow without its bars and greetings; a user's own settings win."""
-    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
-    import mlflow
+def tracking_address() -> str:
+    """Of MLflow, with an absolute path, if it is one.
 
-    # Alembic tells every step of making a new database.
-    for name in ("alembic", "mlflow"):
-        logging.getLogger(name).setLevel(logging.ERROR)
-    return mlflow
+    Raises:
+        OutputError: it is that of a file that is no database.
+    """
+    found = str(quiet_mlflow().get_tracking_uri())
+    prefix, separator, path = found.partition("sqlite:///")
+    if separator and not prefix:
+        file = Path(path).absolute()
+        if file.is_file() and file.read_bytes()[:15] not in (b"", b"SQLite format 3"):
+            raise OutputError(f"{found}: the MLflow store cannot be used (no SQLite database)")
+        return f"sqlite:///{file}"
+    return found if ":" in found else str(Path(found).absolute())
+
+
+def _tags(stage: str) -> dict[str, str]:
+    """Who, from where, and the state of the git repository that the command was given in."""
+    from mlflow.tracking.context.registry import resolve_tags
+    from mlflow.utils.git_utils import get_git_branch, get_git_commit, get_git_repo_url
+
+    here = os.getcwd()
+    found = {
+        "mlflow.source.git.commit": get_git_commit(here),
+        "mlflow.source.git.branch": get_git_branch(here),
+        "mlflow.source.git.repoURL": get_git_repo_url(here),
+        "stage": stage,
+    }
+    known = {name: value for name, value in found.items() if value}
+    of_telmo = {name for name in resolve_tags() if name.startswith("mlflow.source.git.")}
+    return {name: value for name, value in resolve_tags().items() if name not in of_telmo} | known
+
+
+def _named(values: dict[str, Any]) -> dict[str, str]:
+    return {re.sub(r"[^\w.\- :]", "_", name): str(value) for name, value in values.items()}
+
+
+def _print(line: str) -> None:
+    print(f"telmo: {line}", file=sys.stderr, flush=True)

@@ -54,8 +54,8 @@ def train_stage(config: TrainConfig, on_epoch: Callable[[Epoch], None] = lambda 
     # Before the texts are embedded, which may take hours.
     prepared = _prepared(config, data_set)
     with ExitStack() as stack:
-        run = stack.enter_context(start_run(config.tracking, _title(config), config))
-        log_data(run, config.task, data_set)
+        run = stack.enter_context(start_run(config.tracking, "train", _title(config), config))
+        data = log_data(run, config.task, data_set)
         run.text(json.dumps(prepared.labels, indent=2, ensure_ascii=False), "labels.json")
         log = EpochLog(run, on_epoch)
         stored = None
@@ -83,7 +83,7 @@ def train_stage(config: TrainConfig, on_epoch: Callable[[Epoch], None] = lambda 
         )
         save_model(config.output, description, model, stored, None if tfidf else prepared.features)
         _log_by_label(run, config.task, gold, predicted, prepared.labels)
-        return log.finish(config, best_epoch(log.epochs, config.task, prepared.labels), scores, example)
+        return log.finish(config, best_epoch(log.epochs, config.task, prepared.labels), scores, example, data)
 
 
 def read_split(config: TrainConfig, split: str) -> Examples:
@@ -164,11 +164,11 @@ def _log_by_label(run: Run, task: str, gold: Any, predicted: Any, labels: list[s
     """How good the answers are label by label, and which labels are taken for which."""
     by_label = scores_by_label(task, gold, predicted, labels)
     run.text(json.dumps(by_label, indent=2, ensure_ascii=False), "scores_by_label.json")
-    run.figure(plots.scores_by_label(by_label), "scores_by_label.png")
+    run.figure("scores_by_label.png", plots.scores_by_label, by_label)
     if isinstance(gold[0], tuple):
         # Of texts with any number of labels nobody knows which was taken for which.
         return
     flat = flat_labels(gold), flat_labels(predicted)
     # A tagger may answer in another scheme than it has learned.
     shown = labels if set(flat[0]) | set(flat[1]) <= set(labels) else sorted(set(flat[0]) | set(flat[1]))
-    run.figure(plots.confusion_matrix(*flat, shown), "confusion_matrix.png")
+    run.figure("confusion_matrix.png", plots.confusion_matrix, *flat, shown)

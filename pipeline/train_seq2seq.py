@@ -49,8 +49,8 @@ def train_seq2seq_stage(config: Seq2seqConfig, on_epoch: Callable[[Epoch], None]
     features = Features.learned(options.below, examples["train"].sentences) if options.features else None
     target_tokenizer = data.target_tokenizer or data.tokenizer
     with ExitStack() as stack:
-        run = stack.enter_context(start_run(config.tracking, f"{config.name} {config.seed}", config))
-        log_data(run, config.task, data_set)
+        run = stack.enter_context(start_run(config.tracking, "train", f"{config.name} {config.seed}", config))
+        told = log_data(run, config.task, data_set)
         run.text(json.dumps(vocabulary.tokens, indent=2, ensure_ascii=False), "labels.json")
         stored, layers = stack.enter_context(layers_below(config, below, examples))
         shape = shape_of_layers(layers["train"])
@@ -82,4 +82,4 @@ def train_seq2seq_stage(config: Seq2seqConfig, on_epoch: Callable[[Epoch], None]
             learned_from=checksum_of_examples(examples["train"]),
         )
         save_model(config.output, description, model, stored, features)
-        return log.finish(config, best_epoch(log.epochs), scores, example)
+        return log.finish(config, best_epoch(log.epochs), scores, example, told)

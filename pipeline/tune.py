@@ -3,6 +3,7 @@
 import hashlib
 import json
 import shutil
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ import yaml
 from embeddings.atomic import atomic_file, check_folder
 from embeddings.errors import ConfigError, OutputError, TrainingError
 from pipeline.config import Seq2seqConfig, TrainConfig
+from pipeline.run_report import run_report
 from pipeline.tracking import Run, start_run
 from pipeline.tune_config import METRICS, Range, Tuning
 
@@ -97,7 +99,7 @@ def tune_stage(tuning: Tuning, on_trial: Callable[[TrialResult], None] = lambda 
     folder, config = search_folder(tuning.config.output), tuning.config
     with _alone(folder):
         study = _study(folder, tuning)
-        with start_run(config.tracking, f"tune {config.name}", tuning.tune, study.user_attrs.get("run")) as run:
+        with start_run(config.tracking, "tune", f"tune {config.name}", tuning.tune, study.user_attrs.get("run")) as run:
             study.set_user_attr("run", run.run_id)
             run.end_children()
             run.text(yaml.safe_dump(tuning.values, sort_keys=False, allow_unicode=True), "training.yaml")
@@ -120,6 +122,7 @@ def tune_stage(tuning: Tuning, on_trial: Callable[[TrialResult], None] = lambda 
             run.metrics({f"best.{tuned.metric}": best.value or 0.0})
             run.text(tuning.text(best.parameters), BEST)
             run.text("\n".join(lines_of(tuned)), "trials.txt")
+            run.report(_report(tuned, config.name))
         shutil.rmtree(folder / LAYERS, ignore_errors=True)
     return tuned
 
@@ -153,6 +156,15 @@ def lines_of(tuned: Tuned) -> list[str]:
         rows.append([str(trial.number), trial.state, value, str(trial.epochs), f"{trial.seconds:.1f}", *shown])
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return ["  ".join(f"{cell:{width}}" for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+
+
+def _report(tuned: Tuned, name: str) -> str:
+    counts = Counter(trial.state for trial in tuned.trials)
+    facts = [f"{key}: {_shown(value)}" for key, value in tuned.best.parameters.items()]
+    told = ", ".join(f"{count} {state}" for state, count in counts.items())
+    what = f"**{name}**: a search of {len(tuned.trials)} trials ({told}); the best is trial {tuned.best.number}."
+    scores = {f"{tuned.metric} (validation)": tuned.best.value or 0.0}
+    return run_report(what, scores, facts, [f"telmo train {tuned.config}"])
 
 
 def _shown(value: Any) -> str:
@@ -241,7 +253,7 @@ def _try(study: "Study", tuning: Tuning, folder: Path, run: Run, number: int) ->
     trial = study.ask()
     parameters = {key: _suggested(trial, key, space) for key, space in tuning.tune.search.items()}
     scores: list[float] = []
-    child: str | None = None
+    child: Run | None = None
 
     def on_epoch(epoch: "Epoch") -> None:
         nonlocal child
@@ -269,7 +281,9 @@ def _try(study: "Study", tuning: Tuning, folder: Path, run: Run, number: int) ->
     finally:
         shutil.rmtree(folder / TRIAL, ignore_errors=True)
     if child:
-        run.end_child(child, {"trial": number, "trial.state": state}, "FAILED" if state == "failed" else "FINISHED")
+        child.tags({"trial": number, "trial.state": state})
+        # A trial that was pruned did what it was to do.
+        child.end("FAILED" if state == "failed" else "FINISHED")
 
 
 def _suggested(trial: "Trial", key: str, space: Range | tuple) -> Any:

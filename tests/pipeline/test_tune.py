@@ -113,17 +113,17 @@ KILLED = """
 import os, sys
 from pathlib import Path
 from types import SimpleNamespace
-import mlflow
 from pipeline import tune
+from pipeline.tracking import start_run
 from pipeline.tune_config import read_tuning
 
 def train(config, on_epoch):
-    with mlflow.start_run(nested=True) as run:
+    with start_run(config.tracking, "train", "trial", config) as run:
         on_epoch(SimpleNamespace(number=1, scores={"accuracy": 0.5}))
         if Path("one").exists():
             os._exit(9)
         Path("one").touch()
-    return SimpleNamespace(kept_epoch=1, run_id=run.info.run_id)
+    return SimpleNamespace(kept_epoch=1, run_id=run.run_id)
 
 tune._train = train
 tune.tune_stage(read_tuning(Path(sys.argv[1])))

@@ -1,0 +1,255 @@
+"""What runs have told MLflow and MLflow has not heard: on disk, so that neither a dead server nor a dead process loses
+it.
+
+An outbox is a folder with a journal, one SQLite file, and the files that it names. It belongs to one run and the runs
+within it, and to one process at a time.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import sqlite3
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from embeddings.errors import OutputError
+from pipeline.docs_corpus import cache_folder
+
+_JOURNAL = "journal.db"
+_TABLES = """
+CREATE TABLE IF NOT EXISTS runs (key TEXT PRIMARY KEY, parent TEXT, run_id TEXT, goes_on INT, status TEXT, about TEXT);
+CREATE TABLE IF NOT EXISTS entries (number INTEGER PRIMARY KEY AUTOINCREMENT, key TEXT, kind TEXT, body TEXT);
+"""
+
+FILES = ("artifact", "model")
+"""Kinds of entries that take long to send, and wait for the others."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One thing that the run of this key tells."""
+
+    number: int
+    key: str
+    kind: str
+    body: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class RunRow:
+    """A run.
+
+    Args:
+        key: its name here, and the value of a tag there.
+        parent: the key of the run that it is within.
+        run_id: MLflow's, once it is known.
+        goes_on: whether it was there before; its parameters can no more change.
+        status: in which it ended.
+        about: what it is made of: `name`, `experiment`, `started`, `tags`; `wanted`, the id or key of the run that it
+            goes on with, and `adopted`, whether somebody else began that one for it.
+    """
+
+    key: str
+    parent: str | None
+    run_id: str | None
+    goes_on: bool
+    status: str | None
+    about: dict[str, Any]
+
+
+class InUse(Exception):
+    """Another process has the outbox."""
+
+
+def outboxes(address: str | None = None) -> list[Path]:
+    """The folders of the outboxes for an address of MLflow, the oldest first; None for those of all."""
+    folder = cache_folder() / "outbox"
+    found = folder.glob(f"{_digest(address) if address else '*'}/*/{_JOURNAL}")
+    return [journal.parent for journal in sorted(found, key=lambda path: path.stat().st_ctime)]
+
+
+def _digest(address: str) -> str:
+    return hashlib.sha256(address.encode()).hexdigest()[:16]
+
+
+class Outbox:
+    """An outbox, open for this process; any of its threads may use it.
+
+    Args:
+        folder: from `outboxes`, or a new one.
+
+    Raises:
+        InUse: another process has it.
+        OutputError: it cannot be written.
+    """
+
+    def __init__(self, folder: Path):
+        self.folder, self._lock = folder, threading.Lock()
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            self._journal = sqlite3.connect(folder / _JOURNAL, timeout=0, isolation_level=None, check_same_thread=False)
+            # The lock is held until it is closed.
+            self._journal.executescript(
+                f"PRAGMA locking_mode=EXCLUSIVE; PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; {_TABLES}"
+            )
+        except (OSError, sqlite3.Error) as error:
+            if "locked" in str(error):
+                raise InUse from None
+            raise OutputError(
+                f"{folder}: cannot be written ({error}); expected a place for what MLflow is told; TELMO_CACHE moves it"
+            ) from None
+        self.run_ids = {row.key: row.run_id for row in self.runs() if row.run_id}
+        """MLflow's ids of the runs that it has, by their keys."""
+
+    @classmethod
+    def new(cls, address: str) -> "Outbox":
+        """An empty one, for an address of MLflow."""
+        return cls(cache_folder() / "outbox" / _digest(address) / uuid4().hex)
+
+    @classmethod
+    def of_run(cls, address: str, run: str) -> "Outbox | None":
+        """That of a run, by its id or key, if it was not emptied."""
+        for folder in outboxes(address):
+            with suppress(InUse, OutputError):
+                outbox = cls(folder)
+                if any(run in (row.key, row.run_id) and row.parent is None for row in outbox.runs()):
+                    return outbox
+                outbox.close()
+        return None
+
+    def begin(self, parent: str | None = None, **about: Any) -> str:
+        """Note that a run began.
+
+        Args:
+            parent: key of the run that it is within.
+            about: as `RunRow` has it, but for the time.
+
+        Returns:
+            Its key.
+        """
+        key = uuid4().hex
+        about |= {"started": milliseconds()}
+        self._do("INSERT INTO runs (key, parent, goes_on, about) VALUES (?, ?, 0, ?)", key, parent, json.dumps(about))
+        return key
+
+    def began(self, key: str, run_id: str, goes_on: bool, started: int) -> None:
+        """Note that MLflow has the run, and when it began there."""
+        about = json.dumps(self.run(key).about | {"started": started})
+        self.run_ids[key] = run_id
+        self._do("UPDATE runs SET run_id = ?, goes_on = ?, about = ? WHERE key = ?", run_id, goes_on, about, key)
+
+    def has_begun(self) -> bool:
+        """Whether MLflow has one of the runs."""
+        return any(row.run_id for row in self.runs())
+
+    def goes_on(self, key: str) -> None:
+        """Note that a run that broke off goes on."""
+        self._do("UPDATE runs SET status = NULL WHERE key = ?", key)
+        self.add(key, "go_on", {})
+
+    def end(self, key: str, status: str) -> None:
+        """Note that a run ended."""
+        self._do("UPDATE runs SET status = ? WHERE key = ?", status, key)
+        self.add(key, "end", {"status": status, "time": milliseconds()})
+
+    def runs(self) -> list[RunRow]:
+        """All of them, each after the one that it is within."""
+        rows = self._do("SELECT key, parent, run_id, goes_on, status, about FROM runs ORDER BY rowid")
+        return [RunRow(row[0], row[1], row[2], bool(row[3]), row[4], json.loads(row[5])) for row in rows]
+
+    def run(self, key: str) -> RunRow:
+        """One of them."""
+        return next(row for row in self.runs() if row.key == key)
+
+    def add(self, key: str, kind: str, body: dict[str, Any]) -> int:
+        """Note what a run tells; gives the number of the entry."""
+        with self._lock:
+            found = self._journal.execute(
+                "INSERT INTO entries (key, kind, body) VALUES (?, ?, ?)", (key, kind, json.dumps(body))
+            )
+            return int(found.lastrowid or 0)
+
+    def first(self, most: int) -> list[Entry]:
+        """What is to be sent next, in its order; the files when there is nothing else."""
+        marks = ", ".join("?" * len(FILES))
+        for which in ("NOT IN", "IN"):
+            chosen = f"SELECT number, key, kind, body FROM entries WHERE kind {which} ({marks}) ORDER BY number LIMIT ?"
+            rows = self._do(chosen, *FILES, most)
+            if rows:
+                return [Entry(number, key, kind, json.loads(body)) for number, key, kind, body in rows]
+        return []
+
+    def sent(self, entries: Sequence[Entry]) -> None:
+        """Strike out what was sent."""
+        with self._lock:
+            self._journal.executemany("DELETE FROM entries WHERE number = ?", [(entry.number,) for entry in entries])
+        for entry in entries:
+            if "place" in entry.body:
+                shutil.rmtree(self.folder / entry.body["place"], ignore_errors=True)
+
+    def holds(self, number: int) -> bool:
+        """Whether an entry is not sent yet."""
+        return bool(self._do("SELECT 1 FROM entries WHERE number = ?", number))
+
+    def __len__(self) -> int:
+        return int(self._do("SELECT count(*) FROM entries")[0][0])
+
+    @contextmanager
+    def place(self) -> Iterator[Path]:
+        """A new folder for the files of an entry, whose `place` is to be its name.
+
+        Raises:
+            OutputError: they cannot be written.
+        """
+        folder = self.folder / uuid4().hex
+        try:
+            folder.mkdir()
+            yield folder
+        except OSError as error:
+            raise OutputError(f"{folder}: cannot be written ({error})") from None
+
+    def link(self, source: Path, place: Path) -> None:
+        """Keep a file or folder as it is now: no byte is copied where the file system can do without. What Telmo
+        writes takes the place of what was there, and is not written into it."""
+        if source.is_dir():
+            shutil.copytree(source, place / source.name, copy_function=_link)
+        else:
+            _link(str(source), str(place / source.name))
+
+    def close(self) -> None:
+        """Let another process have it."""
+        with self._lock:
+            self._journal.close()
+
+    def remove(self) -> None:
+        """Close an outbox that is empty, and forget it."""
+        self.close()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def last_change(self) -> int:
+        """When something was noted last, in milliseconds."""
+        files = (self.folder / name for name in (_JOURNAL, f"{_JOURNAL}-wal"))
+        return int(1000 * max(file.stat().st_mtime for file in files if file.exists()))
+
+    def _do(self, command: str, *values: Any) -> list[tuple]:
+        with self._lock:
+            return self._journal.execute(command, values).fetchall()
+
+
+def _link(source: str, target: str) -> None:
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)
+
+
+def milliseconds() -> int:
+    """Of the clock, as MLflow counts time."""
+    return int(1000 * time.time())

@@ -1,0 +1,274 @@
+"""How each thing that a run tells is said to MLflow. What is said twice, because an answer was lost, is there once."""
+
+import json
+import logging
+import os
+from collections.abc import Sequence
+from typing import Any
+from urllib.parse import urlsplit
+
+from pipeline.data_hub import HUB
+from pipeline.model_checksum import MODEL_CHECKSUM
+from pipeline.outbox import Entry, Outbox, RunRow
+
+KEY = "telmo.run"
+"""The tag by which a run is known whose id was not known yet."""
+
+_REFUSED = ("INVALID_PARAMETER_VALUE", "RESOURCE_DOES_NOT_EXIST", "RESOURCE_ALREADY_EXISTS", "BAD_REQUEST")
+_NOT_ALLOWED = ("PERMISSION_DENIED", "UNAUTHENTICATED", "CUSTOMER_UNAUTHORIZED")
+_MOST = {"metrics": 1000, "params": 100, "tags": 100}
+
+
+def is_refused(error: Exception) -> bool:
+    """Whether it would be no use to say the same again."""
+    return getattr(error, "error_code", None) in _REFUSED
+
+
+def quiet_mlflow() -> Any:
+    """MLflow without its bars, greetings and warnings, and without its own patience: the outbox tries again. A user's
+    settings win."""
+    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+    import mlflow
+
+    # Alembic tells every step of making a new database.
+    for name in ("alembic", "mlflow", "urllib3.connectionpool"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    # It tells of a locked database in fifty lines.
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
+    return mlflow
+
+
+class Delivery:
+    """MLflow at an address.
+
+    Args:
+        address: with an absolute path, if it is one.
+    """
+
+    def __init__(self, address: str):
+        self.address = address
+        self.versions: dict[tuple[str, int], str] = {}
+        """Of the models that were registered, by the run's key and the number of the entry."""
+        self._found: Any = None
+
+    @property
+    def shown(self) -> str:
+        """The address without a password."""
+        parts = urlsplit(self.address)
+        return self.address.replace(f"{parts.username}:{parts.password}@", "") if parts.password else self.address
+
+    @property
+    def _client(self) -> Any:
+        if self._found is None:
+            self._found = quiet_mlflow().MlflowClient(tracking_uri=self.address)
+        return self._found
+
+    @property
+    def is_remote(self) -> bool:
+        """Whether a server is behind it, which may be down."""
+        return self.address.startswith(("http", "postgresql", "mysql", "mssql", "databricks", "uc:"))
+
+    def is_hopeless(self, error: Exception) -> bool:
+        """Whether an error says that the store can never be used as it is named, and not that it cannot be now."""
+        if is_refused(error) or getattr(error, "error_code", None) in _NOT_ALLOWED:
+            return True
+        return not self.is_remote and "locked" not in str(error)
+
+    def begin(self, outbox: Outbox, row: RunRow) -> None:
+        """Make a run, or find it, if it is there."""
+        client, about = self._client, row.about
+        experiment = self._experiment(about["experiment"])
+        found = self._known(about, experiment) if about["wanted"] else None
+        goes_on = found is not None and not about.get("adopted")
+        # The answer of an earlier attempt may have been lost.
+        found = found or self._by_key(row.key, experiment)
+        tags = about["tags"] | {KEY: row.key}
+        if found is None:
+            if row.parent:
+                tags["mlflow.parentRunId"] = outbox.run(row.parent).run_id
+            found = client.create_run(experiment, start_time=about["started"], tags=tags, run_name=about["name"])
+        elif about["wanted"]:
+            client.update_run(found.info.run_id, status="RUNNING")
+            tags = {name: value for name, value in tags.items() if name not in found.data.tags}
+            for name, value in tags.items():
+                client.set_tag(found.info.run_id, name, value)
+        outbox.began(row.key, found.info.run_id, goes_on, found.info.start_time)
+
+    def _experiment(self, name: str) -> str:
+        client = self._client
+        found = client.get_experiment_by_name(name)
+        if found is None:
+            try:
+                return client.create_experiment(name)
+            except Exception:
+                # Another process was faster.
+                found = client.get_experiment_by_name(name)
+                if found is None:
+                    raise
+        if found.lifecycle_stage != "active":
+            from mlflow.exceptions import MlflowException
+
+            told = f"the experiment '{name}' was deleted; expected another, or this one restored"
+            raise MlflowException.invalid_parameter_value(told)
+        return found.experiment_id
+
+    def _known(self, about: dict[str, Any], experiment: str) -> Any:
+        """The run that goes on, if it is there and in the same experiment; one of `mlflow run` may be in another."""
+        from mlflow.exceptions import MlflowException
+
+        try:
+            run = self._client.get_run(about["wanted"])
+        except MlflowException as error:
+            if not is_refused(error):
+                raise
+            return self._by_key(about["wanted"], experiment)
+        adopted = about.get("adopted") or run.info.experiment_id == experiment
+        return run if adopted and run.info.lifecycle_stage == "active" else None
+
+    def _by_key(self, key: str, experiment: str) -> Any:
+        return next(iter(self._client.search_runs([experiment], f"tags.`{KEY}` = '{key}'", max_results=1)), None)
+
+    def send(self, outbox: Outbox, entries: Sequence[Entry]) -> None:
+        """Say entries of one kind and run."""
+        row = outbox.run(entries[0].key)
+        assert row.run_id
+        getattr(self, f"_{entries[0].kind}")(outbox, row, entries)
+
+    def _metrics(self, outbox: Outbox, row: RunRow, entries: Sequence[Entry]) -> None:
+        from mlflow.entities import Metric
+
+        points = [
+            Metric(name, value, entry.body["time"], entry.body["step"] or 0)
+            for entry in entries
+            for name, value in entry.body["values"].items()
+        ]
+        self._batch(row.run_id, metrics=points)
+
+    def _given(self, outbox: Outbox, row: RunRow, entries: Sequence[Entry]) -> None:
+        """Parameters cannot change; what a config changed before its run went on stands in the file."""
+        if not row.goes_on:
+            self._params(outbox, row, entries)
+
+    def _params(self, outbox: Outbox, row: RunRow, entries: Sequence[Entry]) -> None:
+        from mlflow.entities import Param
+
+        if row.goes_on:
+            self._tags(outbox, row, entries)
+            return
+        self._batch(row.run_id, params=[Param(*pair) for entry in entries for pair in entry.body["values"].items()])
+
+    def _tags(self, outbox: Outbox, row: RunRow, entries: Sequence[Entry]) -> None:
+        from mlflow.entities import RunTag
+
+        last = {name: value for entry in entries for name, value in entry.body["values"].items()}
+        self._batch(row.run_id, tags=[RunTag(*pair) for pair in last.items()])
+
+    def _batch(self, run_id: str | None, **values: Any) -> None:
+        ((what, all_values),) = values.items()
+        for first in range(0, len(all_values), _MOST[what]):
+            self._client.log_batch(run_id, **{what: all_values[first : first + _MOST[what]]})
+
+    def _data_set(self, outbox: Outbox, row: RunRow, entries: Sequence[Entry]) -> None:
+        from mlflow.entities import DatasetInput, InputTag
+
+        for entry in entries:
+            data = DatasetInput(_data_set(entry.body), [InputTag("mlflow.data.context", entry.body["context"])])
+            self._client.log_inputs(row.run_id, [data])
+
+    def _go_on(self, outbox: Outbox, row: RunRow, entries: Sequence[Entry]) -> None:
+        self._client.update_run(row.run_id, status="RUNNING")
+
+    def _end(self, outbox: Outbox, row: RunRow, entries: Sequence[Entry]) -> None:
+        self._client.set_terminated(row.run_id, entries[-1].body["status"], entries[-1].body["time"])
+
+    def _end_children(self, outbox: Outbox, row: RunRow, entries: Sequence[Entry]) -> None:
+        experiment = self._client.get_run(row.run_id).info.experiment_id
+        mine = f"tags.mlflow.parentRunId = '{row.run_id}' and attributes.status = 'RUNNING'"
+        before = f" and attributes.start_time < {entries[-1].body['time']}"
+        for child in self._client.search_runs([experiment], mine + before):
+            self._client.set_terminated(child.info.run_id, "KILLED")
+
+    def _artifact(self, outbox: Outbox, row: RunRow, entries: Sequence[Entry]) -> None:
+        for entry in entries:
+            for path in (outbox.folder / entry.body["place"]).iterdir():
+                self._client.log_artifact(row.run_id, str(path), entry.body["folder"])
+
+    def _evaluated(self, outbox: Outbox, row: RunRow, entries: Sequence[Entry]) -> None:
+        """Let a run of `evaluate` stand below the run that trained the model, and the model's page show the scores."""
+        for entry in entries:
+            run_id, model_id = self._origin(entry.body)
+            if run_id:
+                self._client.set_tag(row.run_id, "mlflow.parentRunId", run_id)
+            self._scores_of_model(row.run_id, model_id, entry.body)
+
+    def _origin(self, body: dict[str, Any]) -> tuple[str | None, str | None]:
+        """The run that trained a model, and the model, as far as they are known."""
+        name, _, version = body["model"].removeprefix("models:/").partition("/")
+        if body["model"].startswith("models:/"):
+            found = self._client.get_model_version(name, version)
+            return found.run_id, found.model_id
+        everywhere = [one.experiment_id for one in self._client.search_experiments()]
+        runs = self._client.search_runs(everywhere, f"tags.`{MODEL_CHECKSUM}` = '{body['sha256']}'", max_results=1)
+        if not runs:
+            return None, None
+        run_id = runs[0].info.run_id
+        versions = self._client.search_model_versions(f"run_id = '{run_id}'")
+        return run_id, versions[0].model_id if versions else None
+
+    def _scores_of_model(self, run_id: str | None, model_id: str | None, body: dict[str, Any]) -> None:
+        from mlflow.entities import LoggedModelInput, Metric
+
+        if model_id and body.get("data"):
+            self._client.log_inputs(run_id, models=[LoggedModelInput(model_id)])
+        data = body.get("data") or [None, None]
+        points = [
+            Metric(name, value, body["time"], 0, model_id, data[1], data[0]) for name, value in body["scores"].items()
+        ]
+        self._batch(run_id, metrics=points)
+
+    def _model(self, outbox: Outbox, row: RunRow, entries: Sequence[Entry]) -> None:
+        """Log and register a model; once, if the answer of an earlier attempt was lost."""
+        from serve.registry import log_model
+
+        mlflow = quiet_mlflow()
+        for entry in entries:
+            body = entry.body
+            made = self._client.search_model_versions(f"run_id = '{row.run_id}'")
+            version = next((str(one.version) for one in made if one.name == body["name"]), None)
+            if version is None:
+                (folder,) = (outbox.folder / body["place"]).iterdir()
+                info = self._client.get_run(row.run_id).info
+                mlflow.set_experiment(experiment_id=info.experiment_id)
+                with mlflow.start_run(row.run_id, log_system_metrics=False):
+                    version = log_model(folder, body["example"], body["name"], body["alias"])
+                # MLflow took this for the run's end.
+                if info.status == "RUNNING":
+                    self._client.update_run(row.run_id, status="RUNNING")
+                else:
+                    self._client.set_terminated(row.run_id, info.status, info.end_time)
+            self._client.set_registered_model_alias(body["name"], body["alias"], version)
+            found = self._client.get_model_version(body["name"], version)
+            self._scores_of_model(row.run_id, found.model_id, body)
+            self.versions[entry.key, entry.number] = version
+
+
+def _data_set(body: dict[str, Any]) -> Any:
+    """What MLflow shows of data: where they come from, their digest, and how much there is."""
+    from mlflow.data.http_dataset_source import HTTPDatasetSource
+    from mlflow.data.huggingface_dataset_source import HuggingFaceDatasetSource
+    from mlflow.data.meta_dataset import MetaDataset
+    from mlflow.data.sources import LocalArtifactDatasetSource  # type: ignore[attr-defined]
+    from mlflow.entities import Dataset
+
+    where = body["source"]
+    if where.startswith(HUB):
+        path, *rest = where.removeprefix(HUB).split(":")
+        source: Any = HuggingFaceDatasetSource(path, split=rest[-1] if rest else None)
+    else:
+        source = (HTTPDatasetSource if where.startswith("http") else LocalArtifactDatasetSource)(where)
+    # MLflow keeps digests of at most 36 characters; the whole one is a parameter.
+    said = MetaDataset(source, body["name"], body["sha256"][:36]).to_dict()  # type: ignore[abstract]
+    profile = json.dumps(body["sizes"]) if body["sizes"] else None
+    return Dataset(said["name"], said["digest"], said["source_type"], said["source"], said.get("schema"), profile)

@@ -1,0 +1,53 @@
+"""What a pretraining's figures show, kept beside its checkpoints, so that they show all of it, broken off or not."""
+
+import json
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from pipeline import plots
+from pipeline.tracking import Run
+
+HISTORY = "history.jsonl"
+
+
+class PretrainingHistory:
+    """Losses, norms of the gradient and perplexities by batch.
+
+    Args:
+        path: of the file; what it has of later batches than `batch`, from where the training goes on, is left out.
+    """
+
+    def __init__(self, path: Path, batch: int):
+        self._path = path
+        before = path.read_text().splitlines() if batch and path.exists() else []
+        self._rows: list[dict[str, Any]] = []
+        path.unlink(missing_ok=True)
+        # The last line may be half of one.
+        with suppress(ValueError):
+            for row in map(json.loads, before):
+                if row["batch"] <= batch:
+                    self._add(row)
+
+    def trained(self, batch: int, seen: dict[str, float], layers: dict[str, float]) -> None:
+        """Note a report of the training."""
+        norms = {"before": seen["gradient_norm"], "after": seen["gradient_norm_clipped"], "layers": layers}
+        self._add({"batch": batch, "loss": seen["loss"]} | norms)
+
+    def measured(self, batch: int, scores: dict[str, float]) -> None:
+        """Note the perplexities on the validation text."""
+        self._add({"batch": batch} | scores)
+
+    def draw(self, run: Run) -> None:
+        """Give a run the figures."""
+        trained = [row for row in self._rows if "loss" in row]
+        measured = [row for row in self._rows if "loss" not in row]
+        if trained:
+            run.figure("training_curves.png", plots.pretraining_curves, trained, measured)
+            run.figure("gradient_norms.png", plots.gradient_norms, trained)
+
+    def _add(self, row: dict[str, Any]) -> None:
+        self._rows.append(row)
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        with self._path.open("a") as file:
+            file.write(json.dumps(row) + "\n")

@@ -1,0 +1,43 @@
+"""The stage `sync`: what MLflow has not heard of yet is sent to it."""
+
+from collections.abc import Callable
+
+from embeddings.errors import OutputError
+from pipeline.outbox import InUse, Outbox, outboxes
+from pipeline.outbox_delivery import Delivery
+from pipeline.outbox_sender import Sender, send_left
+from pipeline.tracking import tracking_address
+
+
+def sync_stage(tell: Callable[[str], None]) -> int:
+    """Send what commands have left for the MLflow that is used now.
+
+    Args:
+        tell: is called with a line for what MLflow refuses, what is in use, and what is there for other addresses.
+
+    Returns:
+        The number of runs that were sent.
+
+    Raises:
+        OutputError: MLflow does not answer; everything is kept.
+    """
+    address = tracking_address()
+    delivery, sent = Delivery(address), 0
+    mine = outboxes(address)
+    for folder in mine:
+        try:
+            outbox = Outbox(folder)
+        except InUse:
+            tell(f"{folder}: a command that runs now sends it")
+            continue
+        runs = len(outbox.runs())
+        try:
+            send_left(outbox, Sender(outbox, delivery, tell).send)
+        except Exception as error:
+            outbox.close()
+            raise OutputError(f"{delivery.shown}: {str(error).splitlines()[0]}; {folder} is kept") from None
+        sent += runs
+    others = [folder for folder in outboxes() if folder not in mine]
+    if others:
+        tell(f"{others[0].parent.parent} holds {len(others)} more for other addresses; MLFLOW_TRACKING_URI names them")
+    return sent
