@@ -66,7 +66,7 @@ class EmbeddingRun:
         facts = [f"texts of {names}", f"biLM {self._job.source}, sha256 {checksum[:16]}"]
         if files:
             sizes = {"num_rows": counts["sentences"], "words": counts["words"]}
-            data = checksum_of_files([Path(file.name) for file in files])
+            data = checksum_of_files(files)
             self._run.data_set(names, data, "embed", sizes)
             facts[0] += f", sha256 {data[:16]}"
         scores = counts | {name.replace("_", " "): round(value) for name, value in _speed(progress).items()}

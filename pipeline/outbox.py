@@ -52,8 +52,8 @@ class RunRow:
         run_id: MLflow's, once it is known.
         goes_on: whether it was there before; its parameters can no more change.
         status: in which it ended.
-        about: what it is made of: `name`, `experiment`, `started`, `tags`; `wanted`, the id or key of the run that it
-            goes on with, and `adopted`, whether somebody else began that one for it.
+        about: what it is made of: `name`, `experiment`, `started`, `ended`, `tags`; `wanted`, the id or key of the run
+            that it goes on with, and `adopted`, whether somebody else began that one for it.
     """
 
     key: str
@@ -71,8 +71,12 @@ class InUse(Exception):
 def outboxes(address: str | None = None) -> list[Path]:
     """The folders of the outboxes for an address of MLflow, the oldest first; None for those of all."""
     folder = cache_folder() / "outbox"
-    found = folder.glob(f"{_digest(address) if address else '*'}/*/{_JOURNAL}")
-    return [journal.parent for journal in sorted(found, key=lambda path: path.stat().st_ctime)]
+    found = []
+    for journal in folder.glob(f"{_digest(address) if address else '*'}/*/{_JOURNAL}"):
+        # Another process may have emptied it since.
+        with suppress(FileNotFoundError):
+            found.append((journal.parent.stat().st_mtime, journal.parent))
+    return [folder for _, folder in sorted(found)]
 
 
 def _digest(address: str) -> str:
@@ -154,10 +158,11 @@ class Outbox:
         self._do("UPDATE runs SET status = NULL WHERE key = ?", key)
         self.add(key, "go_on", {})
 
-    def end(self, key: str, status: str) -> None:
-        """Note that a run ended."""
-        self._do("UPDATE runs SET status = ? WHERE key = ?", status, key)
-        self.add(key, "end", {"status": status, "time": milliseconds()})
+    def end(self, key: str, status: str, when: int | None = None) -> None:
+        """Note that a run ended, now or then, in milliseconds."""
+        about = json.dumps(self.run(key).about | {"ended": when or milliseconds()})
+        self._do("UPDATE runs SET status = ?, about = ? WHERE key = ?", status, about, key)
+        self.add(key, "end", {})
 
     def runs(self) -> list[RunRow]:
         """All of them, each after the one that it is within."""

@@ -181,7 +181,8 @@ class Delivery:
         self._client.update_run(row.run_id, status="RUNNING")
 
     def _end(self, outbox: Outbox, row: RunRow, entries: Sequence[Entry]) -> None:
-        self._client.set_terminated(row.run_id, entries[-1].body["status"], entries[-1].body["time"])
+        if row.status:
+            self._client.set_terminated(row.run_id, row.status, row.about["ended"])
 
     def _end_children(self, outbox: Outbox, row: RunRow, entries: Sequence[Entry]) -> None:
         experiment = self._client.get_run(row.run_id).info.experiment_id
@@ -207,15 +208,18 @@ class Delivery:
         """The run that trained a model, and the model, as far as they are known."""
         name, _, version = body["model"].removeprefix("models:/").partition("/")
         if body["model"].startswith("models:/"):
-            found = self._client.get_model_version(name, version)
-            return found.run_id, found.model_id
+            run_id = self._client.get_model_version(name, version).run_id
+            return run_id, self._model_of(run_id)
         everywhere = [one.experiment_id for one in self._client.search_experiments()]
         runs = self._client.search_runs(everywhere, f"tags.`{MODEL_CHECKSUM}` = '{body['sha256']}'", max_results=1)
         if not runs:
             return None, None
-        run_id = runs[0].info.run_id
-        versions = self._client.search_model_versions(f"run_id = '{run_id}'")
-        return run_id, versions[0].model_id if versions else None
+        return runs[0].info.run_id, self._model_of(runs[0].info.run_id)
+
+    def _model_of(self, run_id: str | None) -> str | None:
+        """The model that a run has logged; its versions do not tell."""
+        outputs = self._client.get_run(run_id).outputs if run_id else None
+        return outputs.model_outputs[-1].model_id if outputs and outputs.model_outputs else None
 
     def _scores_of_model(self, run_id: str | None, model_id: str | None, body: dict[str, Any]) -> None:
         from mlflow.entities import LoggedModelInput, Metric
@@ -239,18 +243,14 @@ class Delivery:
             version = next((str(one.version) for one in made if one.name == body["name"]), None)
             if version is None:
                 (folder,) = (outbox.folder / body["place"]).iterdir()
-                info = self._client.get_run(row.run_id).info
-                mlflow.set_experiment(experiment_id=info.experiment_id)
+                mlflow.set_experiment(experiment_id=self._client.get_run(row.run_id).info.experiment_id)
                 with mlflow.start_run(row.run_id, log_system_metrics=False):
                     version = log_model(folder, body["example"], body["name"], body["alias"])
-                # MLflow took this for the run's end.
-                if info.status == "RUNNING":
-                    self._client.update_run(row.run_id, status="RUNNING")
-                else:
-                    self._client.set_terminated(row.run_id, info.status, info.end_time)
+            # MLflow took this for the run's end.
+            self._client.update_run(row.run_id, status="RUNNING")
+            self._end(outbox, outbox.run(row.key), entries)
             self._client.set_registered_model_alias(body["name"], body["alias"], version)
-            found = self._client.get_model_version(body["name"], version)
-            self._scores_of_model(row.run_id, found.model_id, body)
+            self._scores_of_model(row.run_id, self._model_of(row.run_id), body)
             self.versions[entry.key, entry.number] = version
 
 

@@ -39,7 +39,8 @@ class Sender(threading.Thread):
         self.failure: Exception | None = None
         """Why the last attempt failed."""
         self._told: set[str] = set()
-        self._wake, self._tried, self._closing = threading.Event(), threading.Event(), threading.Event()
+        self._wake, self._tried = threading.Event(), threading.Event()
+        self._hurry, self._closing = threading.Event(), threading.Event()
         self._moved = time.monotonic()
         self._with_files = False
         self._others = True
@@ -64,21 +65,19 @@ class Sender(threading.Thread):
 
     def sent(self, number: int) -> bool:
         """Wait until an entry is sent, or MLflow does not answer; whether it was sent."""
-        self._moved = time.monotonic()
-        while self.is_alive() and not self._hangs():
-            if not self.outbox.holds(number):
-                return True
-            if self.failure:
-                return False
+        self._moved, self.failure = time.monotonic(), None
+        while self.is_alive() and not self._hangs() and not self.failure and self.outbox.holds(number):
+            self._hurry.set()
             self._wake.set()
             time.sleep(0.05)
+        self._hurry.clear()
         return not self.outbox.holds(number)
 
     def finish(self) -> bool:
         """Send what is left, and end; gives whether MLflow has all of it."""
         self._moved = time.monotonic()
-        self._closing.set()
-        self._wake.set()
+        for event in (self._closing, self._hurry, self._wake):
+            event.set()
         while self.is_alive() and not self._hangs():
             self.join(0.1)
         return not self.is_alive() and not len(self.outbox)
@@ -112,11 +111,11 @@ class Sender(threading.Thread):
                 time.sleep(PACE if self.failure else 0)
                 continue
             if self.failure:
-                self._closing.wait(pause)
+                self._hurry.wait(pause)
             else:
                 self._wake.wait()
                 self._wake.clear()
-                self._closing.wait(PACE)
+                self._hurry.wait(PACE)
 
     def send(self, outbox: Outbox) -> None:
         """Send all that an outbox holds now."""
@@ -161,7 +160,6 @@ class Sender(threading.Thread):
             except Exception:
                 # It was told when it was left.
                 other.close()
-                return
 
     def _tell_of(self, error: Exception) -> None:
         self._tell_once(
@@ -183,7 +181,7 @@ def send_left(outbox: Outbox, send: Callable[[Outbox], None]) -> None:
     send(outbox)
     for row in outbox.runs():
         if row.status is None:
-            outbox.add(row.key, "end", {"status": "KILLED", "time": last})
+            outbox.end(row.key, "KILLED", last)
     send(outbox)
     outbox.remove()
 

@@ -43,7 +43,9 @@ def lengths(words: Mapping[str, Sequence[int]]) -> Figure:
         shares = np.full(len(found), 1 / len(found))
         told = f"{split}: {len(found):,} texts, median {np.median(found):.0f}"
         axes.hist(np.minimum(found, edges[-1]), edges, weights=shares, histtype="step", color=colour, label=told)
-    axes.set(title="Length of the texts", xlabel="words", ylabel="share of the texts")
+    axes.set(
+        title="Length of the texts", xlabel="words; the longest hundredth in the last bar", ylabel="share of the texts"
+    )
     _plain(axes)
     axes.legend(frameon=False)
     return figure

@@ -28,6 +28,9 @@ from pipeline.outbox_delivery import Delivery, quiet_mlflow
 from pipeline.outbox_sender import Sender
 
 _PACKAGES = ("telmo", "keras", "tensorflow", "jax", "numpy", "scikit-learn", "scipy", "spacy", "h5py", "mlflow")
+LONGEST_PARAM, LONGEST_TAG = 6000, 8000
+"""Characters that MLflow keeps."""
+
 _under_way: ContextVar["Run | None"] = ContextVar("run", default=None)
 
 
@@ -88,7 +91,7 @@ class Run:
         self.params({f"data.{context}.sha256": checksum})
 
     def tags(self, values: dict[str, Any]) -> None:
-        self._tell("tags", {"values": {name: str(value) for name, value in values.items()}})
+        self._tell("tags", {"values": {name: str(value)[:LONGEST_TAG] for name, value in values.items()}})
 
     def note(self, key: str, text: str) -> None:
         """A tag."""
@@ -293,7 +296,7 @@ def _tags(stage: str) -> dict[str, str]:
 
 
 def _named(values: dict[str, Any]) -> dict[str, str]:
-    return {re.sub(r"[^\w.\- :]", "_", name): str(value) for name, value in values.items()}
+    return {re.sub(r"[^\w.\- :]", "_", name): str(value)[:LONGEST_PARAM] for name, value in values.items()}
 
 
 def _print(line: str) -> None:

@@ -1,0 +1,144 @@
+"""What tracking costs a training, and whether every metric is there after the server was gone for a minute.
+
+    python benchmarks/tracking.py                       # both parts
+    python benchmarks/tracking.py --only outage --gone 60
+
+The training is `telmo pretrain` on the docs corpus, which tells most of all stages: 30 metrics every ten batches.
+
+    overhead  the whole command with and without tracking by turns, MLflow's import and all else included; the store is
+              an SQLite file that is there already, written to by the process itself, which costs it more than a server
+    outage    `mlflow server` is killed (SIGKILL) in the middle of the training and begun again after `--gone` seconds
+
+Printed: medians of the seconds, by the clock and of the processors, and the overhead; of the outage the losses that
+MLflow has in the end, and those that it should have. Linux only.
+"""
+
+import argparse
+import json
+import os
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from pathlib import Path
+from statistics import median
+
+from recovery import CONFIG
+
+HOUSE = str(Path(__file__).resolve().parent.parent)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--only", choices=["overhead", "outage"])
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--epochs", type=float, default=2.0, help="how long the training is")
+    parser.add_argument("--gone", type=float, default=60.0, help="seconds that the server is away")
+    args = parser.parse_args()
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place)
+        config = folder / "config.json"
+        # JSON is YAML, too.
+        config.write_text(json.dumps(CONFIG | {"output": "bilm", "epochs": args.epochs}))
+        parts = {"overhead": overhead, "outage": outage}
+        good = [part(folder, config, args) for name, part in parts.items() if args.only in (None, name)]
+    sys.exit(0 if all(good) else 1)
+
+
+def start(folder, config, address, *changes):
+    command = [sys.executable, "-m", "pipeline.cli", "pretrain", str(config)]
+    command += [word for change in changes for word in ("--set", change)]
+    here = os.environ | {"PYTHONPATH": HOUSE, "MLFLOW_TRACKING_URI": address}
+    return subprocess.Popen(command, cwd=folder, env=here, stderr=subprocess.PIPE, text=True)
+
+
+def overhead(folder, config, args):
+    """Whether it is under 3%."""
+    address, seconds = f"sqlite:///{folder}/mlflow.db", {True: [], False: []}
+    start(folder, config, address, "epochs=0.01", "output=first").communicate()
+    for number in range(args.rounds):
+        # The first of two gains or loses by its place; so they take turns.
+        for tracked in (True, False) if number % 2 else (False, True):
+            began = time.perf_counter()
+            process = start(folder, config, address, f"tracking.enabled={str(tracked).lower()}", "output=bilm")
+            process.stderr.read()
+            _, status, usage = os.wait4(process.pid, 0)
+            if status:
+                sys.exit("error: the training failed")
+            seconds[tracked].append((time.perf_counter() - began, usage.ru_utime + usage.ru_stime))
+            wall, used = seconds[tracked][-1]
+            print(f"{'with' if tracked else 'without'} tracking: {wall:.1f} s, {used:.1f} s of processors", flush=True)
+    good = True
+    for k, clock in enumerate(("the clock", "processors")):
+        tracked, bare = (median(one[k] for one in seconds[which]) for which in (True, False))
+        print(f"by {clock}: {tracked:.1f} s with, {bare:.1f} s without, overhead {tracked / bare - 1:+.1%} (asked: 3%)")
+        good = good and (k or tracked / bare < 1.03)
+    return good
+
+
+def outage(folder, config, args):
+    """Whether every metric is there in the end."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    address, store = f"http://127.0.0.1:{port}", folder / "server.db"
+    server = serve(folder, port)
+    process = start(folder, config, address, "output=outage")
+    while points(store) < 100:
+        if process.poll() is not None:
+            sys.exit(f"error: the training ended early: {process.stderr.read()}")
+        time.sleep(0.5)
+    os.killpg(server.pid, signal.SIGKILL)
+    print(f"server killed with {points(store)} points there", flush=True)
+    time.sleep(args.gone)
+    running = process.poll() is None
+    server = serve(folder, port)
+    print(f"server back after {args.gone:g} s; the training {'goes on' if running else 'IS OVER'}", flush=True)
+    told = process.communicate()[1]
+    with sqlite3.connect(store) as there:
+        losses = there.execute("SELECT step, count(*) FROM metrics WHERE key = 'loss' GROUP BY step").fetchall()
+        # It is measured once, in the end.
+        ((last,),) = there.execute("SELECT max(step) FROM metrics WHERE key = 'forward_perplexity'").fetchall()
+        status = there.execute("SELECT status FROM runs").fetchall()
+    os.killpg(server.pid, signal.SIGKILL)
+    expected = {*range(10, (last or 0) + 1, 10), last}
+    whole = {step for step, _ in losses} == expected and all(count == 1 for _, count in losses)
+    found = f"{len(losses)} of {len(expected)} there, each once: {whole}"
+    print(f"losses: {found}; run {status[0][0]}; exit {process.returncode}")
+    notices = [line for line in told.splitlines() if line.startswith("telmo: ")]
+    print("\n".join([f"told {len(notices)} times:", *notices]))
+    return whole and running and len(notices) == 1 and status == [("FINISHED",)] and not process.returncode
+
+
+def serve(folder, port):
+    command = [sys.executable, "-m", "mlflow", "server", "--port", str(port), "--workers", "1"]
+    command += [
+        "--backend-store-uri",
+        f"sqlite:///{folder}/server.db",
+        "--artifacts-destination",
+        str(folder / "artifacts"),
+    ]
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    server = subprocess.Popen(command, start_new_session=True, cwd=folder, **quiet)
+    while True:
+        try:
+            urllib.request.urlopen(f"http://127.0.0.1:{port}/health")
+            return server
+        except OSError:
+            time.sleep(0.5)
+
+
+def points(store):
+    try:
+        with sqlite3.connect(store) as there:
+            return there.execute("SELECT count(*) FROM metrics").fetchone()[0]
+    except sqlite3.Error:
+        return 0
+
+
+if __name__ == "__main__":
+    main()
