@@ -14,6 +14,9 @@ from pipeline.outbox import Entry, Outbox, RunRow
 KEY = "telmo.run"
 """The tag by which a run is known whose id was not known yet."""
 
+_OF_TRAINING = {"mlflow.experimentKind": "custom_model_development"}
+"""So that MLflow's pages are those for trainings, and not those for language models that are prompted."""
+
 _REFUSED = ("INVALID_PARAMETER_VALUE", "RESOURCE_DOES_NOT_EXIST", "RESOURCE_ALREADY_EXISTS", "BAD_REQUEST")
 _NOT_ALLOWED = ("PERMISSION_DENIED", "UNAUTHENTICATED", "CUSTOMER_UNAUTHORIZED")
 _MOST = {"metrics": 1000, "params": 100, "tags": 100}
@@ -101,7 +104,7 @@ class Delivery:
         found = client.get_experiment_by_name(name)
         if found is None:
             try:
-                return client.create_experiment(name)
+                return client.create_experiment(name, tags=_OF_TRAINING)
             except Exception:
                 # Another process was faster.
                 found = client.get_experiment_by_name(name)

@@ -118,7 +118,8 @@ def test_an_evaluation_stands_below_the_run_that_trained_the_model(
     assert told.data.metrics["evaluate.accuracy"] == pytest.approx(accuracy["value"])
     assert told.data.metrics["evaluate.accuracy.low"] == pytest.approx(accuracy["low"])
     client = mlflow.MlflowClient()
-    (model,) = told.inputs.model_inputs
+    # A search does not tell.
+    (model,) = client.get_run(told.info.run_id).inputs.model_inputs
     assert [model.model_id] == [one.model_id for one in client.get_run(run.run_id).outputs.model_outputs]
     metrics = {metric.key: metric for metric in client.get_logged_model(model.model_id).metrics}
     assert metrics["evaluate.accuracy"].dataset_name == "test.csv"
