@@ -231,7 +231,7 @@ class Delivery:
             self._client.log_inputs(run_id, models=[LoggedModelInput(model_id)])
         data = body.get("data") or [None, None]
         points = [
-            Metric(name, value, body["time"], 0, model_id, data[1], data[0]) for name, value in body["scores"].items()
+            Metric(name, value, body["time"], 0, model_id, data[0], data[1]) for name, value in body["scores"].items()
         ]
         self._batch(run_id, metrics=points)
 
