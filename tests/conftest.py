@@ -129,14 +129,6 @@ def tracking_uri(request, tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def tracking_uri(tmp_path, monkeypatch, mlflow_store):
-    """The address of an empty MLflow store, which `MLFLOW_TRACKING_URI` names."""
-    address = mlflow_store(tmp_path)
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
-    return address
-
-
-@pytest.fixture
 def random():
     return np.random.default_rng(7)
 
