@@ -1,9 +1,10 @@
 """What a predictor answers."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from embeddings.errors import InputError
 from embeddings.tokenizer import Token
 from models.label_scheme import spans_of_tags
 
@@ -98,6 +99,26 @@ def classification(
 def to_json(prediction: Prediction) -> dict[str, Any]:
     """The fields of a prediction, without those that were not asked for."""
     return {name: value for name, value in asdict(prediction).items() if value is not None}
+
+
+def shortened(prediction: Any, top_k: int | None = None, spans: bool = True) -> Any:
+    """A prediction without what was not asked for.
+
+    Args:
+        prediction: to shorten.
+        top_k: most labels or translations, or None for all.
+        spans: whether a tagging keeps its spans.
+
+    Raises:
+        InputError: top_k is less than 1.
+    """
+    if top_k is not None and top_k < 1:
+        raise InputError(f"top_k is {top_k}; expected at least 1")
+    if isinstance(prediction, Tagging):
+        return prediction if spans else replace(prediction, spans=[])
+    if isinstance(prediction, Translation):
+        return replace(prediction, hypotheses=prediction.hypotheses[:top_k])
+    return replace(prediction, probabilities=dict(list(prediction.probabilities.items())[:top_k]))
 
 
 def from_json(fields: Mapping[str, Any]) -> Prediction:

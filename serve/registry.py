@@ -2,7 +2,6 @@
 too."""
 
 import contextlib
-import importlib.metadata
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,9 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from embeddings.errors import ModelError
+from embeddings.source import find_source
+from embeddings.tokenizer import TokenizerName
 from models.description import DESCRIPTION, read_description
+from serve.aliases import CHALLENGER, CHAMPION, move_alias, standing_on
+from serve.lineage import BILM, CHECKSUM, add_head, bilm_tags
 
-_REQUIREMENTS = ("tensorflow", "jax", "keras", "h5py", "numpy", "scipy", "spacy", "scikit-learn", "mlflow")
+SCORE = "telmo.score."
+"""What the tags of a version begin with that tell its scores."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +45,7 @@ def version_of(model: str) -> str:
     Raises:
         ModelError: there is none, or the registry does not answer.
     """
-    with _told(model) as mlflow:
+    with told(model) as mlflow:
         name, alias = model.removeprefix("models:/").split("@", 1)
         return str(mlflow.MlflowClient().get_model_version_by_alias(name, alias).version)
 
@@ -73,7 +77,7 @@ def fetch_model(model: str, version: str | None, folder: str | None = None) -> F
     Raises:
         ModelError: there is no such model.
     """
-    with _told(model) as mlflow:
+    with told(model) as mlflow:
         place = f"models:/{_name(model)}/{version}" if version else model
         fetched = Path(mlflow.artifacts.download_artifacts(place, dst_path=folder))
     described = next(iter(sorted(fetched.rglob(DESCRIPTION))), None)
@@ -84,7 +88,7 @@ def fetch_model(model: str, version: str | None, folder: str | None = None) -> F
 
 
 @contextlib.contextmanager
-def _told(model: str) -> Iterator[Any]:
+def told(model: str) -> Iterator[Any]:
     """MLflow; what it finds wrong is told in the words of the house."""
     import mlflow
 
@@ -132,43 +136,68 @@ def _version(model: str) -> str | None:
     return None if model.startswith("runs:/") else model.removeprefix("models:/").partition("/")[2] or None
 
 
-def _requirements() -> list[str]:
-    """What answers need, as it is installed here; of the two backends there may be one."""
-    found = []
-    for package in _REQUIREMENTS:
-        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
-            found.append(f"{package}=={importlib.metadata.version(package)}")
-    return found
-
-
-def log_model(folder: Path, example: str | list[str], name: str, alias: str) -> str:
-    """Log a model folder to the active run as a pyfunc, with the code that runs it, and register it.
+def log_model(
+    folder: Path,
+    example: str | list[str],
+    name: str,
+    alias: str | None = None,
+    tokenizer: TokenizerName | None = None,
+    scores: Mapping[str, float] | None = None,
+) -> str:
+    """Log the folder of a model or of a biLM to the active run as a pyfunc, with the code that runs it, and register
+    it.
 
     Args:
         folder: of the trained model.
         example: a text to try it with, or a pair of them for a model of pairs.
         name: of the registered model.
-        alias: that the new version gets.
+        alias: that the new version gets; by default `champion` where no version has it, else `challenger`.
+        tokenizer: of a biLM, how a text becomes words; a trained model knows.
+        scores: of a biLM on held-out text, likewise.
 
     Returns:
         The new version.
     """
     import mlflow
 
+    from serve.requirements import model_requirements
+    from serve.signatures import bilm_signature, signature_of
+
+    if tokenizer:
+        kind, signature, config = BILM, bilm_signature(), {"tokenizer": tokenizer}
+        tags = {"telmo.task": BILM, CHECKSUM: find_source(folder).checksum()}
+    else:
+        description = read_description(folder)
+        kind, signature, config = "model", signature_of(description), None
+        tags, scores = {"telmo.task": description.task}, description.metrics
     house = Path(__file__).parent.parent
-    logged = mlflow.pyfunc.log_model(
-        name="model",
-        python_model=str(
-            Path(__file__).with_name("mlflow_model.py" if isinstance(example, str) else "mlflow_pairs.py")
-        ),
-        artifacts={"model": str(folder)},
-        code_paths=[str(house / package) for package in ("embeddings", "models", "serve")],
-        pip_requirements=_requirements(),
-        input_example=[example],
-    )
+    with model_requirements() as requirements:
+        logged = mlflow.pyfunc.log_model(
+            name="model",
+            python_model=str(Path(__file__).with_name(f"mlflow_{kind}.py")),
+            artifacts={kind: str(folder)},
+            code_paths=[str(house / package) for package in ("embeddings", "models")],
+            pip_requirements=requirements,
+            input_example=[example],
+            signature=signature,
+            model_config=config,
+        )
     client = mlflow.MlflowClient()
     with contextlib.suppress(mlflow.exceptions.MlflowException):
         client.create_registered_model(name)
-    version = client.create_model_version(name, logged.model_uri, logged.run_id, model_id=logged.model_id).version
-    client.set_registered_model_alias(name, alias, str(version))
-    return str(version)
+    tags |= {f"{SCORE}{metric}": repr(float(value)) for metric, value in (scores or {}).items()}
+    tags |= bilm_tags(client, logged.run_id)
+    made = client.create_model_version(name, logged.model_uri, logged.run_id, tags, model_id=logged.model_id)
+    version = str(made.version)
+    add_head(client, tags, name, version, logged.run_id)
+    alias = alias or (CHALLENGER if standing_on(client, name, CHAMPION) else CHAMPION)
+    move_alias(client, name, alias, version)
+    return version
+
+
+def place_of(name: str, version: str) -> str:
+    """How a version is asked for: by its alias, if it has one."""
+    with told(f"models:/{name}/{version}") as mlflow:
+        aliases = mlflow.MlflowClient().get_registered_model(name).aliases
+    alias = next((alias for alias, number in sorted(aliases.items()) if str(number) == version), None)
+    return f"models:/{name}@{alias}" if alias else f"models:/{name}/{version}"

@@ -128,6 +128,19 @@ def tracking_uri(request, tmp_path, monkeypatch):
         yield uri
 
 
+@pytest.fixture(scope="module")
+def shared_tracking_uri(tmp_path_factory, mlflow_store):
+    """An MLflow store of a module's own, which is in use; its address."""
+    import mlflow
+
+    folder = tmp_path_factory.mktemp("tracking")
+    uri = mlflow_store(folder)
+    mlflow.set_tracking_uri(uri)
+    mlflow.set_experiment(experiment_id=mlflow.create_experiment("test", artifact_location=str(folder / "artifacts")))
+    yield uri
+    mlflow.set_tracking_uri(None)
+
+
 @pytest.fixture
 def random():
     return np.random.default_rng(7)

@@ -2,6 +2,7 @@ import json
 
 import pytest
 
+from embeddings.errors import InputError
 from embeddings.tokenizer import Token
 from models.predictions import (
     Attention,
@@ -12,6 +13,7 @@ from models.predictions import (
     Tagging,
     Translation,
     from_json,
+    shortened,
     to_json,
 )
 
@@ -36,3 +38,15 @@ def test_a_prediction_survives_the_way_over_json(prediction):
 def test_fields_of_no_prediction_make_none(fields):
     with pytest.raises((KeyError, TypeError)):
         from_json(fields)
+
+
+def test_what_was_not_asked_for_is_left_out():
+    label = Classification("a", {"a": 0.6, "b": 0.3, "c": 0.1})
+    assert shortened(label, 2).probabilities == {"a": 0.6, "b": 0.3}
+    assert shortened(label) == label
+    tagging = Tagging([Token("x", 0, 1)], ["B-A"], [Span("A", "x", 0, 1)])
+    assert shortened(tagging, spans=False).spans == [] and shortened(tagging) == tagging
+    translation = Translation("y", [Hypothesis("y", -1.0), Hypothesis("z", -2.0)])
+    assert [one.text for one in shortened(translation, 1).hypotheses] == ["y"]
+    with pytest.raises(InputError, match="top_k is 0; expected at least 1"):
+        shortened(label, 0)

@@ -1,29 +1,32 @@
+import ast
 import pickle
 import sys
 import traceback
+from importlib.metadata import version
+from pathlib import Path
 
 import mlflow
+import numpy as np
 import pytest
 
-from embeddings.errors import ModelError
+from embeddings.embedder import Embedder
+from embeddings.errors import ConfigError, InputError, ModelError
+from embeddings.source import find_source, load_bilm
 from models import Predictor
-from serve.registry import find_model, log_model
+from serve.lineage import heads_of, link_bilm
+from serve.registry import find_model, log_model, place_of
+from serve.requirements import PACKAGES, pinned
 
 TEXT = "The cat isn't here."
 
 
 @pytest.fixture(scope="module")
-def registered(model_folders, tmp_path_factory, mlflow_store):
+def registered(model_folders, tracking_uri):
     """The tagger as version 1 and 2 of a registered model; the alias stands on the second."""
-    folder = tmp_path_factory.mktemp("mlflow")
-    mlflow.set_tracking_uri(mlflow_store(folder))
-    mlflow.create_experiment("test", artifact_location=str(folder / "artifacts"))
-    mlflow.set_experiment("test")
     with mlflow.start_run() as run:
         versions = [log_model(model_folders["tagging"], TEXT, "tagger", "champion") for _ in range(2)]
     assert versions == ["1", "2"]
-    yield run.info.run_id
-    mlflow.set_tracking_uri(None)
+    return run.info.run_id
 
 
 @pytest.mark.parametrize(("place", "version"), [("@champion", "2"), ("/1", "1")])
@@ -45,10 +48,97 @@ def test_mlflow_answers_with_the_same_predictor(registered, model_folders):
     assert [tuple(token) for token in answer["tokens"]] == [tuple(token) for token in expected.tokens]
 
 
-def test_the_logged_model_says_what_it_takes(registered):
+def test_the_logged_model_says_what_it_takes_and_gives(registered):
     info = mlflow.models.get_model_info("models:/tagger@champion")
-    assert "string" in str(info.signature.inputs)
+    assert [str(kind) for kind in info.signature.inputs.input_types()] == ["DataType.string"]
+    assert info.signature.outputs.input_names() == ["tags", "spans"]
+    assert {param.name: param.default for param in info.signature.params} == {"return_spans": True, "top_k": None}
     assert info.saved_input_example_info is not None
+
+
+def test_params_of_the_signature_shape_the_answer(registered):
+    model = mlflow.pyfunc.load_model("models:/tagger/1")
+    (whole,), (short,) = model.predict([TEXT]), model.predict([TEXT], params={"top_k": 2, "return_spans": False})
+    assert whole["spans"] and "paths" not in whole
+    assert short["spans"] == [] and short["tags"] == whole["tags"] == short["paths"][0]["tags"]
+    assert len(short["paths"]) == 2
+    with pytest.raises(InputError, match="top_k is 0; expected at least 1"):
+        model.predict([TEXT], params={"top_k": 0})
+
+
+def test_the_requirements_are_pins_of_all_that_is_needed(registered):
+    folder = Path(mlflow.artifacts.download_artifacts("models:/tagger/1"))
+    *lines, constraints = (folder / "requirements.txt").read_text().splitlines()
+    assert constraints == "-c constraints.txt"
+    named = dict(line.split("==") for line in lines)
+    pins = dict(line.split("==") for line in (folder / "constraints.txt").read_text().splitlines())
+    assert named.items() <= pins.items() and {"keras", "tensorflow", "numba", "mlflow", "h5py"} <= named.keys()
+    assert all(version(name) == pin for name, pin in pins.items())
+    # What they need is there, too: a resolver has nothing to choose.
+    assert pinned(tuple(pins)) == pins and {"flask", "pandas", "protobuf"} <= pins.keys()
+    assert "jax" not in pins and "ray" not in pins
+
+
+def test_all_that_the_code_of_a_model_imports_is_required(house):
+    """But for what reads sources in other forms, or writes what a model does not."""
+    elsewhere = {"torch", "zarr", "tensorflow_hub", "jax"}
+    known = {name.replace("-", "_") for name in pinned(PACKAGES)}
+    known |= {"sklearn", "tensorflow", "google", "embeddings", "models"} | sys.stdlib_module_names
+    for file in [*(house / "embeddings").glob("*.py"), *(house / "models").glob("*.py")]:
+        for node in ast.walk(ast.parse(file.read_text("utf-8"))):
+            names = [name.name for name in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module] if isinstance(node, ast.ImportFrom) else []
+            assert {name.split(".")[0] for name in names} <= known | elsewhere, file.name
+
+
+@pytest.fixture(scope="module")
+def lineage(tracking_uri, tiny_bilm_folder, model_folders):
+    """A biLM that is registered twice, and a model that was trained on the first; the ids of the runs."""
+    client = mlflow.MlflowClient()
+    with mlflow.start_run() as pretraining:
+        for _ in range(2):
+            log_model(tiny_bilm_folder, "A text .", "bilm", None, "whitespace", {"forward_perplexity": 9.5})
+    with mlflow.start_run() as training:
+        link_bilm(client, training.info.run_id, find_source(tiny_bilm_folder).checksum())
+        log_model(model_folders["classification"], TEXT, "above")
+    return pretraining.info.run_id, training.info.run_id
+
+
+def test_a_bilm_gives_a_vector_for_each_text(lineage, tiny_bilm_folder):
+    model = mlflow.pyfunc.load_model("models:/bilm@champion")
+    texts = ["the cat sat", "", "on"]
+    found = np.array(model.predict(texts))
+    layers = list(Embedder(load_bilm(tiny_bilm_folder)).embed([text.split() for text in texts]))
+    expected = [x.mean(axis=(0, 1)) if x.shape[1] else np.zeros(8) for x in layers]
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+    found = np.array(model.predict(texts[:1], params={"layers": "0,2", "pool": "max"}))
+    np.testing.assert_allclose(
+        found[0], np.concatenate([layers[0][0].max(axis=0), layers[0][2].max(axis=0)]), atol=1e-6
+    )
+    with pytest.raises(ConfigError, match="no layer 3"):
+        model.predict(texts, params={"layers": "3"})
+    with pytest.raises(InputError, match="pool 'none'; expected mean or max"):
+        model.predict(texts, params={"pool": "none"})
+
+
+def test_a_model_and_its_bilm_name_each_other(lineage):
+    pretraining, training = lineage
+    client = mlflow.MlflowClient()
+    bilm, again = (client.get_model_version("bilm", version) for version in "12")
+    above = client.get_model_version("above", "1")
+    assert (above.tags["telmo.bilm"], above.tags["telmo.bilm.run_id"]) == ("models:/bilm/1", pretraining)
+    assert client.get_run(training).data.tags["telmo.bilm"] == "models:/bilm/1"
+    assert [used.model_id for used in client.get_run(training).inputs.model_inputs] == [
+        bilm.source.removeprefix("models:/")
+    ]
+    assert heads_of(bilm.tags) == ["models:/above/1"] and not heads_of(again.tags)
+
+
+def test_the_first_version_is_the_champion_and_the_next_ones_challenge_it(lineage):
+    client = mlflow.MlflowClient()
+    aliases = client.get_registered_model("bilm").aliases
+    assert (str(aliases["champion"]), str(aliases["challenger"])) == ("1", "2")
+    assert place_of("bilm", "1") == "models:/bilm@champion"
 
 
 @pytest.mark.parametrize(
