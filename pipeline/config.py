@@ -17,6 +17,7 @@ from models.seq2seq_options import Seq2seqOptions, Seq2seqTraining
 from pipeline.config_file import Config, ConfigFile, Section
 from pipeline.data_config import Data
 from pipeline.docs_corpus import PREFIX
+from serve.registry import is_registered
 
 
 def _existing_bilm(source: str) -> str:
@@ -34,10 +35,15 @@ def _existing_source(source: str) -> str:
 
 
 def _is_there(source: str) -> bool:
-    return is_handle(source) or all(Path(part).exists() for part in source.split(",")) or Path(source).exists()
+    return (
+        is_handle(source)
+        or is_registered(source)
+        or all(Path(part).exists() for part in source.split(","))
+        or Path(source).exists()
+    )
 
 
-_BILM = "a folder, an archive, a TF-Hub handle or OPTIONS,WEIGHTS"
+_BILM = "a folder, an archive, a TF-Hub handle, OPTIONS,WEIGHTS or models:/NAME@ALIAS"
 
 
 NO_SOURCE = ("none", "tfidf")
@@ -80,13 +86,15 @@ class Tracking(Section):
     Args:
         experiment: that the run belongs to.
         register_model: whether the trained model is logged to MLflow and registered under the config's name.
-        alias: that the new version of the registered model gets, whatever the version before scored.
         enabled: whether there is a run at all.
+        alias: that the new version of the registered model gets, whatever the version before scored; by default
+            `champion` where no version has it, else `challenger`, which `telmo models promote` makes the champion if it
+            is no worse.
     """
 
     enabled: bool = True
     experiment: str = "telmo"
-    alias: str = "champion"
+    alias: str | None = None
     register_model: bool = True
 
 
@@ -95,6 +103,7 @@ class PretrainConfig(Section):
 
     Args:
         output: folder of the biLM.
+        name: of the registered model; by default that of the folder.
         train, validation: text, one sentence a line, CoNLL-U or Parquet; plain or compressed (xz, gz, bz2).
         column: of Parquet files.
         tokenizer: how a line becomes words.
@@ -108,6 +117,7 @@ class PretrainConfig(Section):
     """
 
     output: Path
+    name: Annotated[str, Field(pattern=r"^[\w.-]+$")] | None = None
     train: Corpus
     validation: Corpus
     column: str = "text"
@@ -121,6 +131,10 @@ class PretrainConfig(Section):
     bilm: Annotated[BiLMOptions, BeforeValidator(_of_any_words), AfterValidator(_can_be_pretrained)] = BiLMOptions()
     training: PretrainingSettings = PretrainingSettings()
     tracking: Tracking = Tracking()
+
+    @property
+    def registered_name(self) -> str:
+        return self.name or self.output.resolve().name
 
     @field_validator("source")
     @classmethod

@@ -17,11 +17,12 @@ from embeddings.embedder import Embedder, Learned, Work
 from embeddings.errors import InputError
 from embeddings.options import Precision
 from embeddings.selection import Selection
-from embeddings.source import find_source, load_bilm
+from embeddings.source import load_bilm
 from embeddings.stores import StoreFormat, check_replaceable, store_format
 from pipeline.config import Tracking
 from pipeline.embed_run import embedding_run
 from pipeline.sentence_stream import BEGIN, Place, Sentence, Sentences
+from pipeline.sources import find_source
 from pipeline.unfinished import Unfinished, read_manifest, remove_finished
 
 READ_AT_ONCE = 256

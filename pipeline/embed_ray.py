@@ -15,13 +15,13 @@ import keras
 from embeddings import errors
 from embeddings.embedder import Work
 from embeddings.errors import InputError, OutputError
-from embeddings.source import find_source
 from pipeline.config import Tracking
 from pipeline.embed import Counts, EmbeddingJob, Progress, complete_before, described_job, no_words
 from pipeline.embed_run import embedding_run
 from pipeline.ray_cluster import Cluster, connected, mapped, ray
 from pipeline.shard_worker import SentenceCounter, ShardEmbedder, ShardJob, plus
 from pipeline.shards import Shard, check_shards, name_of_shard, numbered, shards_of_corpus
+from pipeline.sources import find_source
 from pipeline.unfinished_shards import SHARDS, UnfinishedShards
 
 SHARD_WORDS = 100_000

@@ -5,10 +5,10 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from embeddings.embedders import Stored, find_embedder, load_embedder
+from embeddings.embedders import Stored, load_embedder
 from embeddings.errors import ConfigError
 from embeddings.published import write_published
-from embeddings.source import find_source, load_bilm, random_bilm
+from embeddings.source import load_bilm, random_bilm
 from embeddings.store import Store
 from embeddings.text_embedding import StoredTextEmbedding
 from embeddings.weights import arrays_of
@@ -16,6 +16,7 @@ from models.examples import Examples
 from models.texts import Layers
 from pipeline.checksums import checksum_of_sentences
 from pipeline.config import TrainConfig
+from pipeline.sources import find_embedder, find_source
 
 
 def find_below(config: TrainConfig) -> Stored | None:

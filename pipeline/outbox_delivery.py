@@ -235,24 +235,31 @@ class Delivery:
         ]
         self._batch(run_id, metrics=points)
 
+    def _source(self, outbox: Outbox, row: RunRow, entries: Sequence[Entry]) -> None:
+        from serve.lineage import link_bilm
+
+        for entry in entries:
+            link_bilm(self._client, str(row.run_id), entry.body["checksum"], entry.body["place"])
+
     def _model(self, outbox: Outbox, row: RunRow, entries: Sequence[Entry]) -> None:
         """Log and register a model; once, if the answer of an earlier attempt was lost."""
-        from serve.registry import log_model
+        from serve.registry import give_alias, log_model
 
         mlflow = quiet_mlflow()
         for entry in entries:
-            body = entry.body
+            body, asked = entry.body, entry.body["asked"]
             made = self._client.search_model_versions(f"run_id = '{row.run_id}'")
-            version = next((str(one.version) for one in made if one.name == body["name"]), None)
+            version = next((str(one.version) for one in made if one.name == asked["name"]), None)
             if version is None:
                 (folder,) = (outbox.folder / body["place"]).iterdir()
                 mlflow.set_experiment(experiment_id=self._client.get_run(row.run_id).info.experiment_id)
                 with mlflow.start_run(row.run_id, log_system_metrics=False):
-                    version = log_model(folder, body["example"], body["name"], body["alias"])
+                    scores = body["scores"] if asked["tokenizer"] else None
+                    version = log_model(folder, **asked, scores=scores)
             # MLflow took this for the run's end.
             self._client.update_run(row.run_id, status="RUNNING")
             self._end(outbox, outbox.run(row.key), entries)
-            self._client.set_registered_model_alias(body["name"], body["alias"], version)
+            give_alias(self._client, asked["name"], asked["alias"], version)
             self._scores_of_model(row.run_id, self._model_of(row.run_id), body)
             self.versions[entry.key, entry.number] = version
 

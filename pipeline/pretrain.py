@@ -14,7 +14,6 @@ from embeddings.new_model import new_model
 from embeddings.perplexity import perplexity
 from embeddings.pretraining import Meter, Pretraining, Progress, Step
 from embeddings.published import FILES, OPTIONS, VOCABULARY
-from embeddings.source import find_source
 from embeddings.spelling import Bytes
 from embeddings.stored import StoredBiLM
 from embeddings.training_checkpoint import (
@@ -35,10 +34,12 @@ from pipeline.config_file import flat
 from pipeline.corpora import Corpus
 from pipeline.pretraining_history import HISTORY, PretrainingHistory
 from pipeline.run_report import run_report
+from pipeline.sources import find_source, tell_source
 from pipeline.tracking import Run, start_run
 
 CHANGEABLE = (
     "output",
+    "name",
     "train",
     "validation",
     "epochs",
@@ -137,6 +138,8 @@ def _pretrain(
     ) as run:
         _log_text(run, "train", text, {"words": words})
         _log_text(run, "validation", _corpus(config, config.validation), {})
+        if config.source and not newest:
+            tell_source(run, config.source, stored)
         if lacks:
             found = f"{config.source}: {lacks}, so that a new softmax is trained, from random weights"
             run.note("softmax", found)
@@ -149,8 +152,10 @@ def _pretrain(
         run.metrics(scores, step=training.batch)
         history.measured(training.batch, scores)
         history.draw(run)
-        run.artifact(config.output / OPTIONS, "bilm")
         run.report(_report(config, scores, words, len(vocabulary), training.batch))
+        if config.tracking.register_model:
+            name, alias = config.registered_name, config.tracking.alias
+            run.model(config.output, "An example .", name, alias, scores, config.tokenizer)
     remove_checkpoint(folder)
     return scores | {"words": words, "batches": training.batch}
 

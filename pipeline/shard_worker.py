@@ -14,10 +14,10 @@ from embeddings.atomic import atomic_file
 from embeddings.errors import InputError, SourceError, TelmoError
 from embeddings.options import Precision
 from embeddings.selection import Selection
-from embeddings.source import find_source, load_bilm
 from embeddings.store_parquet import ParquetShard, schema_of
 from pipeline.sentence_stream import Sentences
 from pipeline.shards import Shard, ShardReader, name_of_shard
+from pipeline.sources import find_source, load_bilm
 
 if TYPE_CHECKING:
     from embeddings.embedder import Embedder

@@ -20,6 +20,7 @@ import yaml
 from pydantic import BaseModel
 
 from embeddings.errors import OutputError
+from embeddings.tokenizer import TokenizerName
 from pipeline.config import Tracking
 from pipeline.config_file import flat
 from pipeline.model_checksum import checksum_of_model
@@ -112,13 +113,23 @@ class Run:
         """Draw a figure and keep it."""
         self._keep(None, lambda place: draw(*arguments).savefig(place / name, dpi=150))
 
+    def source(self, checksum: str, place: str | None) -> None:
+        """Say which biLM is read, as `serve.lineage.link_bilm` takes it."""
+        self._tell("source", {"checksum": checksum, "place": place})
+
     def model(
-        self, folder: Path, example: str | list[str], name: str, alias: str, scores: dict[str, float]
+        self,
+        folder: Path,
+        example: str | list[str],
+        name: str,
+        alias: str | None,
+        scores: dict[str, float],
+        tokenizer: TokenizerName | None = None,
     ) -> str | None:
         """Register the model of a folder; if MLflow does not answer, it is kept as it is now and registered later.
 
         Args:
-            folder, example, name, alias: as `serve.registry.log_model` takes them.
+            folder, example, name, alias, tokenizer: as `serve.registry.log_model` takes them.
             scores: that the model's page shows.
 
         Returns:
@@ -128,8 +139,8 @@ class Run:
             return None
         with self._outbox.place() as place:
             self._outbox.link(folder, place)
-            body: dict[str, Any] = {"example": example, "name": name, "alias": alias, "place": place.name}
-        body |= {"scores": scores, "time": milliseconds()}
+            asked = {"example": example, "name": name, "alias": alias, "tokenizer": tokenizer}
+        body = {"asked": asked, "place": place.name, "scores": scores, "time": milliseconds()}
         number = self._outbox.add(self.key, "model", body)
         return self._sender.delivery.versions.get((self.key, number)) if self._sender.sent(number) else None
 

@@ -25,6 +25,7 @@ from pipeline.data import DataSet, checksum_of_examples, read_data
 from pipeline.data_report import log_data
 from pipeline.docs_corpus import SPLITS
 from pipeline.layers import find_below, layers_below
+from pipeline.sources import tell_source
 from pipeline.tracking import Run, start_run
 from pipeline.trained import EpochLog, Trained
 
@@ -56,6 +57,8 @@ def train_stage(config: TrainConfig, on_epoch: Callable[[Epoch], None] = lambda 
     with ExitStack() as stack:
         run = stack.enter_context(start_run(config.tracking, "train", _title(config), config))
         data = log_data(run, config.task, data_set)
+        if config.embedding.weights == "pretrained":
+            tell_source(run, config.embedding.source, below)
         run.text(json.dumps(prepared.labels, indent=2, ensure_ascii=False), "labels.json")
         log = EpochLog(run, on_epoch)
         stored = None

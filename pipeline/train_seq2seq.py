@@ -22,6 +22,7 @@ from pipeline.config import Seq2seqConfig
 from pipeline.data import checksum_of_examples, read_data
 from pipeline.data_report import log_data
 from pipeline.layers import find_below, layers_below
+from pipeline.sources import tell_source
 from pipeline.tracking import start_run
 from pipeline.trained import EpochLog, Trained
 
@@ -51,6 +52,8 @@ def train_seq2seq_stage(config: Seq2seqConfig, on_epoch: Callable[[Epoch], None]
     with ExitStack() as stack:
         run = stack.enter_context(start_run(config.tracking, "train", f"{config.name} {config.seed}", config))
         told = log_data(run, config.task, data_set)
+        if config.embedding.weights == "pretrained":
+            tell_source(run, config.embedding.source, below)
         run.text(json.dumps(vocabulary.tokens, indent=2, ensure_ascii=False), "labels.json")
         stored, layers = stack.enter_context(layers_below(config, below, examples))
         shape = shape_of_layers(layers["train"])

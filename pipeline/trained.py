@@ -82,10 +82,11 @@ class EpochLog:
             weights = {place: [(epoch.layer_weights or {})[place] for epoch in epochs] for place in kept.layer_weights}
             run.figure("layer_weights.png", plots.layer_weights, weights, kept.number)
         run.tags({MODEL_CHECKSUM: checksum_of_model(config.output)})
-        run.report(self._report(config, kept, scores, example, data))
         version = None
         if config.tracking.register_model:
             version = run.model(config.output, example, config.name, config.tracking.alias, told)
+        model = f"models:/{config.name}/{version}" if version else str(config.output)
+        run.report(self._report(config, kept, scores, example, data, model))
         return Trained(config.output, kept.number, scores, run.run_id, version)
 
     def _report(
@@ -95,13 +96,12 @@ class EpochLog:
         scores: dict[str, float],
         example: str | list[str],
         data: Sequence[str],
+        model: str,
     ) -> str:
         below = config.embedding.source
         above = "TF-IDF with logistic regression" if below == "tfidf" else f"a head above {below}"
         above = "a head that learns its own vectors" if below == "none" else above
         facts = [f"weights of epoch {kept.number} of {len(self.epochs)}", *data, f"written to `{config.output}`"]
-        registered = config.tracking.register_model
-        model = f"models:/{config.name}@{config.tracking.alias}" if registered else str(config.output)
         texts = [example] if isinstance(example, str) else example
         commands = [f"telmo serve {model}", f"telmo predict {model} {shlex.quote(chr(9).join(texts))}"]
         what = f"**{config.name}**, {config.task}: {above}, seed {config.seed}."

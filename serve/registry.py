@@ -190,9 +190,14 @@ def log_model(
     made = client.create_model_version(name, logged.model_uri, logged.run_id, tags, model_id=logged.model_id)
     version = str(made.version)
     add_head(client, tags, name, version, logged.run_id)
-    alias = alias or (CHALLENGER if standing_on(client, name, CHAMPION) else CHAMPION)
-    move_alias(client, name, alias, version)
+    give_alias(client, name, alias, version)
     return version
+
+
+def give_alias(client: Any, name: str, alias: str | None, version: str) -> None:
+    """Let a new version have an alias; by default `champion` where no other has it, else `challenger`."""
+    champion = standing_on(client, name, CHAMPION)
+    move_alias(client, name, alias or (CHAMPION if champion in (None, version) else CHALLENGER), version)
 
 
 def place_of(name: str, version: str) -> str:

@@ -120,7 +120,7 @@ CONFIGS: dict[str, tuple[tuple[str, str] | list[str], str]] = {
     ),
     "missing biLM": (
         ("  source: ", "  source: no"),
-        "{config} line 9: 'embedding.source': no such source: no{folder}; expected a biLM (a folder, an archive, a TF-Hub handle or OPTIONS,WEIGHTS), a file of word vectors, none or tfidf",
+        "{config} line 9: 'embedding.source': no such source: no{folder}; expected a biLM (a folder, an archive, a TF-Hub handle, OPTIONS,WEIGHTS or models:/NAME@ALIAS), a file of word vectors, none or tfidf",
     ),
     "out of range": (
         ("units: 7", "units: -3"),

@@ -39,7 +39,7 @@ def write(tmp_path):
 def test_a_config_fills_what_is_not_said(write):
     config = read_config(TrainConfig, write())
     assert (config.head.units, config.head.encoder, config.training.epochs, config.seed) == (7, "lstm", 3, 1)
-    assert config.tracking.alias == "champion"
+    assert config.tracking.alias is None
 
 
 def test_a_key_can_be_changed_from_the_command_line(write):

@@ -35,6 +35,7 @@ CONFIG = {
     "vocabulary": 30,
     "epochs": 2,
     "shuffle": 50,
+    "tracking": {"register_model": False},
     "bilm": {"projection": 4, "cells": 6, "layers": 1, "filters": [[1, 4], [2, 4]], "highways": 0},
     "training": {"batch_size": 4, "steps": 5, "learning_rate": 0.05, "checkpoint_every": 7},
 }
