@@ -14,7 +14,7 @@ import typer
 
 from embeddings.errors import InputError, OutputError, TelmoError
 from embeddings.tokenizer import TokenizerName
-from pipeline import cli_keys, cli_serve
+from pipeline import cli_keys, cli_models, cli_serve
 
 if TYPE_CHECKING:
     from pipeline.config import Tracking
@@ -31,6 +31,7 @@ app = typer.Typer(
     add_completion=False,
 )
 app.add_typer(cli_keys.keys)
+app.add_typer(cli_models.models)
 
 Config = Annotated[Path, typer.Argument(metavar="CONFIG", help="A YAML file; see configs/.")]
 Changes = Annotated[
@@ -38,7 +39,10 @@ Changes = Annotated[
 ]
 Model = Annotated[str, typer.Argument(metavar="MODEL", help="A folder, runs:/RUN/model or models:/NAME@ALIAS.")]
 Source = Annotated[
-    str, typer.Argument(metavar="SOURCE", help="A biLM: a folder, an archive, a TF-Hub handle, or OPTIONS,WEIGHTS.")
+    str,
+    typer.Argument(
+        metavar="SOURCE", help="A biLM: a folder, an archive, a TF-Hub handle, OPTIONS,WEIGHTS, or in MLflow."
+    ),
 ]
 Track = Annotated[
     str | None,
@@ -111,7 +115,10 @@ def embed(
             "for standard input; and the store to write: .hdf5, .parquet, .zarr, or a folder in NumPy's form.",
         ),
     ],
-    source: Annotated[str, typer.Option(help="The biLM: a folder, an archive, a TF-Hub handle, or OPTIONS,WEIGHTS.")],
+    source: Annotated[
+        str,
+        typer.Option(help="The biLM: a folder, an archive, a TF-Hub handle, OPTIONS,WEIGHTS, or in MLflow."),
+    ],
     layers: Annotated[str, typer.Option(help="all, numbers such as 0,2, average, or mix:0.2,0.5,0.3.")] = "all",
     pool: Annotated[str, typer.Option(help="none for a vector a word; mean or max for one a sentence.")] = "none",
     dtype: Annotated[str, typer.Option(help="float32 or float16.")] = "float32",
@@ -158,9 +165,9 @@ def embed(
     """Write the vectors of a corpus to a store. A command that was interrupted goes on when it is given again."""
     from embeddings.options import Precision
     from embeddings.selection import Dtype, Pooling, Selection
-    from embeddings.source import find_source
     from embeddings.stores import StoreFormat, check_replaceable, store_format
     from pipeline.sentence_stream import Sentences
+    from pipeline.sources import find_source
 
     *names, last = paths
     if not names:
@@ -274,11 +281,12 @@ def train(config: Config, change: Changes = None) -> None:
     kept = "TF-IDF with logistic regression" if tfidf else f"weights of epoch {trained.kept_epoch}"
     print_scores(f"{read.name} on the test data ({kept})", trained.scores)
     if trained.version:
-        print(
-            f"registered as models:/{read.name}@{read.tracking.alias}, version {trained.version}; run {trained.run_id}"
-        )
+        from serve.registry import place_of
+
+        place = place_of(read.name, trained.version)
+        print(f"registered as {place}, version {trained.version}; run {trained.run_id}")
     elif trained.run_id and read.tracking.register_model:
-        print(f"to be registered as models:/{read.name}@{read.tracking.alias} when MLflow answers; telmo sync tries it")
+        print(f"to be registered as models:/{read.name} when MLflow answers; telmo sync tries it")
     print(f"saved in {trained.folder}")
 
 
@@ -472,9 +480,10 @@ def inspect(
 ) -> None:
     """Show what a source holds: form, sizes, options, vocabulary, parameters, checksum."""
     from pipeline.inspect import inspect_stage
+    from pipeline.sources import local_source
 
     _silence_tensorflow()
-    found = inspect_stage(source)
+    found = inspect_stage(local_source(source))
     if as_json:
         print(json.dumps(found, ensure_ascii=False, indent=2))
         return
@@ -494,9 +503,10 @@ def convert(
 ) -> None:
     """Write a biLM in another form, or make a model folder of an AllenNLP archive."""
     from pipeline.convert import convert_stage
+    from pipeline.sources import local_source
 
     _silence_tensorflow()
-    print(f"{target}: {convert_stage(source, target, to)}")
+    print(f"{target}: {convert_stage(local_source(source), target, to)}")
 
 
 Tokenizer = Annotated[
@@ -522,6 +532,7 @@ def generate(
 
     from embeddings.samplers import Sampler
     from embeddings.source import find_source
+    from pipeline.sources import local_source
 
     seed = random.randrange(2**32) if seed is None else seed
     try:
@@ -531,6 +542,7 @@ def generate(
         name, _, found = str(error).partition(" ")
         raise typer.BadParameter(found, param_hint=f"--{name.replace('_', '-')}") from None
     _check_tokenizer(tokenizer)
+    source = local_source(source)
     find_source(source)
     _load_keras()
     from pipeline.generate import generate_stage
@@ -554,8 +566,10 @@ def fill(
 ) -> None:
     """Rank words for a blank by what is on both sides of it."""
     from embeddings.source import find_source
+    from pipeline.sources import local_source
 
     _check_tokenizer(tokenizer)
+    source = local_source(source)
     find_source(source)
     _load_keras()
     from pipeline.fill import fill_stage
@@ -586,11 +600,13 @@ def diagnose(
     from embeddings.atomic import check_file
     from embeddings.source import find_source
     from pipeline.readers import data_file, format_of
+    from pipeline.sources import local_source
 
     if plot.suffix != ".png":
         raise typer.BadParameter(f"'{plot}'; expected a file that ends in .png", param_hint="--plot")
     _check_tokenizer(tokenizer)
     check_file(plot)
+    source = local_source(source)
     find_source(source)
     format_of(data_file(text))
     _load_keras()

@@ -30,10 +30,10 @@ def compared(asked: "Evaluation", answers: Answers, rival: Predictor, read: Call
         read: gives the same texts, split into words as the other model does.
 
     Returns:
-        `against`, the other model; the `scores` of each metric: that of the `other`, the `difference` with its interval
-        (`low`, `high`) and `p`, by the paired bootstrap over texts; `mcnemar`, the exact test on single answers, which
-        are texts or words; and the `verdict` in words. Where one score is the share of texts that are right, its p is
-        that of McNemar's test.
+        `against`, the other model; `main`, the metric that decides; the `scores` of each metric: that of the `other`,
+        the `difference` with its interval (`low`, `high`) and `p`, by the paired bootstrap over texts; `mcnemar`, the
+        exact test on single answers, which are texts or words; and the `verdict` in words. Where one score is the share
+        of texts that are right, its p is that of McNemar's test.
 
     Raises:
         ModelError: the models are for different tasks.
@@ -55,6 +55,7 @@ def compared(asked: "Evaluation", answers: Answers, rival: Predictor, read: Call
         scores["exact_match" if answers.task == "seq2seq" else "accuracy"]["p"] = test.p
     return {
         "against": asked.against,
+        "main": main,
         "scores": scores,
         "mcnemar": asdict(test) | {"of": "words" if answers.task == "tagging" else "texts"},
         "verdict": verdict(asked.model, str(asked.against), main, scores[main]),
@@ -77,14 +78,17 @@ def _single(answers: Answers) -> list[np.ndarray]:
     return answers.marks if answers.task == "tagging" else [np.atleast_1d(right.all()) for right in answers.marks]
 
 
+def points_of(metric: str) -> int:
+    """How many points a difference of 1 is; BLEU and chrF count in points already."""
+    return 1 if metric in ("bleu", "chrf") else 100
+
+
 def verdict(model: str, other: str, metric: str, found: dict[str, float]) -> str:
     """What a difference means, in words."""
     if found["difference"] == 0:
         return f"{model} and {other} have the same {metric} on these texts."
     better, worse = (model, other) if found["difference"] > 0 else (other, model)
-    sign = 1 if found["difference"] > 0 else -1
-    # BLEU and chrF count in points already.
-    points = sign * (1 if metric in ("bleu", "chrf") else 100)
+    points = points_of(metric) * (1 if found["difference"] > 0 else -1)
     size, *ends = (points * found[name] for name in ("difference", "low", "high"))
     low, high = sorted(ends)
     chance = "in less than 0.1%" if found["p"] < 0.001 else f"in {100 * found['p']:.1f}%"
