@@ -37,13 +37,13 @@ def list_models(
         print(json.dumps([version.to_json() for versions in found.values() for version in versions], indent=2))
     elif name:
         _print_rows(
-            ("version", "aliases", "score", "trained on", "gate", "registered", "run"),
+            ("version", "aliases", "score", "biLM", "gate", "registered", "run"),
             [
                 (
                     one.version,
                     _aliases(one),
                     _score(one),
-                    f"{len(one.heads)} models on it" if one.heads else _short(one.bilm),
+                    f"of {len(one.heads)} models" if one.heads else _short(one.bilm),
                     one.gate,
                     f"{one.created:%Y-%m-%d %H:%M}",
                     one.run_id,
@@ -74,7 +74,7 @@ def compare(name: Name, version: Which, other: Which, as_json: AsJson = False) -
         return
     rows: list[tuple] = [
         ("aliases", *map(_aliases, pair)),
-        ("trained on", *(_short(one.bilm) for one in pair)),
+        ("biLM", *(_short(one.bilm) for one in pair)),
         ("registered", *(f"{one.created:%Y-%m-%d %H:%M}" for one in pair)),
         ("run", *(one.run_id for one in pair)),
     ]

@@ -42,6 +42,14 @@ def bilm_tags(client: Any, run_id: str) -> dict[str, str]:
     return {key: told[key] for key in (VERSION, RUN) if key in told}
 
 
+def descent(tags: Mapping[str, str]) -> str | None:
+    """What the page of a version says of its biLM, in Markdown."""
+    if VERSION not in tags:
+        return None
+    name, version = _parts(tags[VERSION])
+    return f"Trained on [{name}, version {version}](#/models/{name}/versions/{version})."
+
+
 def add_head(client: Any, tags: Mapping[str, str], name: str, version: str, run_id: str) -> None:
     """Name a model at the version of the biLM that its tags tell of, if they do."""
     if VERSION in tags:

@@ -2,6 +2,7 @@
 too."""
 
 import contextlib
+import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from embeddings.source import find_source
 from embeddings.tokenizer import TokenizerName
 from models.description import DESCRIPTION, read_description
 from serve.aliases import CHALLENGER, CHAMPION, move_alias, standing_on
-from serve.lineage import BILM, CHECKSUM, add_head, bilm_tags
+from serve.lineage import BILM, CHECKSUM, add_head, bilm_tags, descent
 
 SCORE = "telmo.score."
 """What the tags of a version begin with that tell its scores."""
@@ -187,8 +188,14 @@ def log_model(
         client.create_registered_model(name)
     tags |= {f"{SCORE}{metric}": repr(float(value)) for metric, value in (scores or {}).items()}
     tags |= bilm_tags(client, logged.run_id)
-    made = client.create_model_version(name, logged.model_uri, logged.run_id, tags, model_id=logged.model_id)
+    made = client.create_model_version(
+        name, logged.model_uri, logged.run_id, tags, description=descent(tags), model_id=logged.model_id
+    )
     version = str(made.version)
+    # The page of the logged model leads to the version by it.
+    client.set_logged_model_tags(
+        logged.model_id, {"mlflow.modelVersions": json.dumps([{"name": name, "version": version}])}
+    )
     add_head(client, tags, name, version, logged.run_id)
     give_alias(client, name, alias, version)
     return version

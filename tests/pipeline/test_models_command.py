@@ -158,7 +158,8 @@ def test_the_first_champion_has_nobody_to_beat(telmo, model, client):
 def test_the_data_of_the_training_are_the_default(telmo, model, client, evaluated):
     asked = evaluated(0.0, 0.0)
     run_id = client.get_model_version(model, "2").run_id
-    client.log_dict(run_id, {"task": "tagging", "data": {"train": "docs:code/train"}, "seed": 2}, "config.yaml")
+    data = {split: f"docs:code/{split}" for split in ("train", "validation", "test")}
+    client.log_dict(run_id, {"task": "tagging", "data": data, "seed": 2}, "config.yaml")
     assert telmo("promote", model, "2")[0] == 0
     assert asked == [("2", "1", f"runs:/{run_id}/config.yaml")]
 

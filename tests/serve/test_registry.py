@@ -127,6 +127,7 @@ def test_a_model_and_its_bilm_name_each_other(lineage):
     bilm, again = (client.get_model_version("bilm", version) for version in "12")
     above = client.get_model_version("above", "1")
     assert (above.tags["telmo.bilm"], above.tags["telmo.bilm.run_id"]) == ("models:/bilm/1", pretraining)
+    assert "(#/models/bilm/versions/1)" in above.description
     assert client.get_run(training).data.tags["telmo.bilm"] == "models:/bilm/1"
     assert [used.model_id for used in client.get_run(training).inputs.model_inputs] == [
         bilm.source.removeprefix("models:/")

@@ -1,6 +1,8 @@
 """Registered models as functions of Spark, whose result types come from the signatures."""
 
+import os
 import shutil
+import sys
 
 import mlflow
 import pytest
@@ -15,9 +17,10 @@ TEXTS = ["The cat isn't here.", "A dog ."]
 
 
 @pytest.fixture(scope="module")
-def spark(tracking_uri, house):
+def spark(tracking_uri):
     from pyspark.sql import SparkSession
 
+    os.environ["PYSPARK_PYTHON"] = sys.executable
     builder = SparkSession.builder.master("local[1]").config("spark.ui.enabled", "false")
     session = builder.config("spark.sql.shuffle.partitions", "1").getOrCreate()
     yield session
