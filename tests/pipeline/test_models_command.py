@@ -16,7 +16,7 @@ from serve.registry import log_model
 
 
 @pytest.fixture
-def telmo(capsys, tmp_path, monkeypatch, tracking_uri):
+def telmo(capsys, tmp_path, monkeypatch, shared_tracking_uri):
     """Run `telmo models` in an empty folder; gives its exit code, standard output and standard error."""
     monkeypatch.chdir(tmp_path)
 
@@ -34,7 +34,7 @@ def telmo(capsys, tmp_path, monkeypatch, tracking_uri):
 
 
 @pytest.fixture
-def client(tracking_uri):
+def client(shared_tracking_uri):
     return mlflow.MlflowClient()
 
 
@@ -248,7 +248,7 @@ def test_a_promotion_evaluates_both_on_the_same_texts(telmo, client, model_folde
     assert "evaluate.accuracy" in run.data.metrics
 
 
-def test_a_source_may_be_in_mlflow(tracking_uri, tiny_bilm_folder, model_folders):
+def test_a_source_may_be_in_mlflow(shared_tracking_uri, tiny_bilm_folder, model_folders):
     from pipeline.sources import find_source
 
     with mlflow.start_run() as run:

@@ -21,7 +21,7 @@ TEXT = "The cat isn't here."
 
 
 @pytest.fixture(scope="module")
-def registered(model_folders, tracking_uri):
+def registered(model_folders, shared_tracking_uri):
     """The tagger as version 1 and 2 of a registered model; the alias stands on the second."""
     with mlflow.start_run() as run:
         versions = [log_model(model_folders["tagging"], TEXT, "tagger", "champion") for _ in range(2)]
@@ -92,7 +92,7 @@ def test_all_that_the_code_of_a_model_imports_is_required(house):
 
 
 @pytest.fixture(scope="module")
-def lineage(tracking_uri, tiny_bilm_folder, model_folders):
+def lineage(shared_tracking_uri, tiny_bilm_folder, model_folders):
     """A biLM that is registered twice, and a model that was trained on the first; the ids of the runs."""
     client = mlflow.MlflowClient()
     with mlflow.start_run() as pretraining:

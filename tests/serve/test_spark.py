@@ -17,7 +17,7 @@ TEXTS = ["The cat isn't here.", "A dog ."]
 
 
 @pytest.fixture(scope="module")
-def spark(tracking_uri):
+def spark(shared_tracking_uri):
     from pyspark.sql import SparkSession
 
     os.environ["PYSPARK_PYTHON"] = sys.executable
