@@ -61,7 +61,7 @@ class EmbeddingRun:
         counts, files = asdict(progress.counts), self._job.sentences.files
         self._run.metrics({f"embed.{name}": count for name, count in counts.items()})
         self._run.metrics({f"seconds.{name}": seconds for name, seconds in progress.work.seconds.items()})
-        self._run.tags({"bilm.sha256": checksum})
+        self._run.source(checksum, None)
         names = ", ".join(self._job.sentences.names)
         facts = [f"texts of {names}", f"biLM {self._job.source}, sha256 {checksum[:16]}"]
         if files:

@@ -138,8 +138,7 @@ def _pretrain(
     ) as run:
         _log_text(run, "train", text, {"words": words})
         _log_text(run, "validation", _corpus(config, config.validation), {})
-        if config.source and not newest:
-            tell_source(run, config.source, stored)
+        tell_source(run, config.source, None if newest else stored)
         if lacks:
             found = f"{config.source}: {lacks}, so that a new softmax is trained, from random weights"
             run.note("softmax", found)
@@ -152,12 +151,16 @@ def _pretrain(
         run.metrics(scores, step=training.batch)
         history.measured(training.batch, scores)
         history.draw(run)
-        run.report(_report(config, scores, words, len(vocabulary), training.batch))
-        if config.tracking.register_model:
-            name, alias = config.registered_name, config.tracking.alias
-            run.model(config.output, "An example .", name, alias, scores, config.tokenizer)
+        _register(config, run, scores, _report(config, scores, words, len(vocabulary), training.batch))
     remove_checkpoint(folder)
     return scores | {"words": words, "batches": training.batch}
+
+
+def _register(config: PretrainConfig, run: Run, scores: dict[str, float], report: str) -> None:
+    run.report(report)
+    if config.tracking.register_model:
+        name, alias = config.registered_name, config.tracking.alias
+        run.model(config.output, "An example .", name, alias, scores, config.tokenizer)
 
 
 @dataclass

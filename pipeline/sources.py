@@ -65,7 +65,7 @@ def load_bilm(source: Any) -> "BiLM":
     return places.load_bilm(local_source(source))
 
 
-def tell_source(run: "Run", source: str, found: "Stored | None") -> None:
+def tell_source(run: "Run", source: str | None, found: "Stored | None") -> None:
     """Tell a run what it reads.
 
     Args:
@@ -73,5 +73,5 @@ def tell_source(run: "Run", source: str, found: "Stored | None") -> None:
         source: as it was asked for.
         found: there; a SavedModel that embeds texts is no biLM, of which there is nothing to tell.
     """
-    if run.is_tracked and isinstance(found, StoredBiLM):
+    if source and run.is_tracked and isinstance(found, StoredBiLM):
         run.source(found.checksum(), registered_place(source) if source.startswith("models:/") else None)
