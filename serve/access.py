@@ -13,7 +13,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serve.errors import NotAllowed, NotAuthenticated, RequestError, TooMany
-from serve.guard import CALLER
+from serve.guard import CALLER, Caller
 from serve.key_ring import KeyRing
 from serve.keys import ApiKey
 from serve.limits import Limits, TokenBucket
@@ -64,7 +64,6 @@ class Access:
         key = None
         try:
             key = self._authenticate(scope)
-            CALLER.set(key)
             scope.setdefault("state", {})["caller"] = key.name
             self._limits.take_request(key)
             # A route's pattern takes a last line break, too.
@@ -77,15 +76,16 @@ class Access:
         return await answer(scope, receive, self._telling_limits(key, send) if key else send)
 
     def _authenticate(self, scope: Scope) -> ApiKey:
-        """The key of a request.
+        """The key of a request, which is its `CALLER` from now on.
 
         Raises:
             NotAuthenticated: it has none that is valid.
             TooMany: likewise, and as often before from this address.
         """
         tokens = tokens_of(scope)
-        key = self._ring.find(tokens.pop()) if len(tokens) == 1 else None
-        if key:
+        token = next(iter(tokens)) if len(tokens) == 1 else ""
+        if key := self._ring.find(token):
+            CALLER.set(Caller(self._ring, token, self._limits))
             return key
         address = scope["client"][0] if scope.get("client") else "an unknown address"
         wait = self._failures.count(address)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 import numpy as np
 
 from embeddings.selection import Selection
-from embeddings.tokenizer import Token
+from embeddings.tokenizer import Token, TokenizerName
 from models.options import Task
 from models.predictions import Prediction
 
@@ -26,6 +26,7 @@ class ServedInfo:
         name, version: the version is that of the registry; None for a folder.
         state: only `ready` answers.
         labels: of the head.
+        tokenizer: that parts its texts into words.
         example: a text to try it with, or a pair of them.
         layer_weights: of ELMo's layers, softmaxed (Peters et al. 2018, equation 1); None where the head mixes none.
         layers, dim: of `embed`'s vectors; None where there is no biLM.
@@ -39,6 +40,7 @@ class ServedInfo:
     metrics: dict[str, float]
     example: str | list[str]
     pairs: bool = False
+    tokenizer: TokenizerName = "spacy"
     layer_weights: list[float] | None = None
     layers: int | None = None
     dim: int | None = None

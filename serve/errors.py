@@ -7,7 +7,8 @@
     ├── TooLarge            413  more than the server reads
     ├── NotSupported        415  a content type or coding that the server does not read
     ├── NotUsable           422  understood, but no answer can be given for it
-    ├── TooMany             429  come back after `retry_after` seconds
+    ├── TooMany             429  the queue is full; come back after `retry_after` seconds
+    │   └── LimitReached    429  likewise; the key has asked too often
     ├── Failed              500  an unforeseen error, which the log tells
     ├── NotReady            503  likewise; the model is being loaded, or the server stops
     └── TooLate             504  the request's own deadline has passed
@@ -69,9 +70,13 @@ class NotUsable(RequestError):
 
 
 class TooMany(RequestError):
-    """The queue is full, or a key has asked too often."""
+    """The queue is full."""
 
     status = 429
+
+
+class LimitReached(TooMany):
+    """A key has asked too often."""
 
 
 class Failed(RequestError):

@@ -7,12 +7,13 @@ see models that a body or a header names. Here the name is the one that is about
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from embeddings.errors import InputError
 from embeddings.selection import Selection
 from serve.answers import Answer, Embedding, ServedInfo, Service
 from serve.errors import NotAllowed, NotAuthenticated, NotFound, RequestError, TooLate
+from serve.key_ring import KeyRing
 from serve.keys import Action, ApiKey
 from serve.limits import Limits
 from serve.text_limits import words_of
@@ -20,9 +21,40 @@ from serve.text_limits import words_of
 if TYPE_CHECKING:
     from models.predictor import Text
 
-Caller = ApiKey | Literal["open"] | None
 
-CALLER: ContextVar[Caller] = ContextVar("caller", default=None)
+class Caller:
+    """Who asks with a key. It may be revoked, expire or change while a request of many lines is answered.
+
+    Args:
+        ring: where the key is looked up, each time anew.
+        token: that opens it.
+        limits: of the key.
+    """
+
+    def __init__(self, ring: KeyRing, token: str, limits: Limits):
+        self._ring, self._token, self._limits = ring, token, limits
+
+    def key(self) -> ApiKey:
+        """The key as it is now.
+
+        Raises:
+            NotAuthenticated: it is valid no longer.
+        """
+        key = self._ring.find(self._token)
+        if key is None:
+            raise NotAuthenticated("the API key is no longer valid")
+        return key
+
+    def count_request(self) -> None:
+        """Count a request more than the one that `Access` has counted.
+
+        Raises:
+            LimitReached: the key has used up its requests of a minute.
+        """
+        self._limits.take_request(self.key())
+
+
+CALLER: ContextVar[Caller | Literal["open"] | None] = ContextVar("caller", default=None)
 """Whose request is being answered: of a key, of nobody on a route that is open to all, or not known. Tasks and threads
 that a request starts see its own."""
 
@@ -33,6 +65,8 @@ class Guarded:
     Args:
         service: that answers.
         limits: where the words of requests are counted.
+
+    What else is asked (`Service.predict`, `Service.embed`) is passed on as it is.
     """
 
     def __init__(self, service: Service, limits: Limits):
@@ -57,43 +91,31 @@ class Guarded:
         with self._telling_own_names(key, name):
             return self._service.model(name, version)
 
-    async def predict(
-        self,
-        name: str,
-        texts: Sequence["Text"],
-        *,
-        version: str | None = None,
-        logits: bool = False,
-        timeout: float | None = None,
-    ) -> Answer:
+    async def predict(self, name: str, texts: Sequence["Text"], **asked: Any) -> Answer:
         """As of the service.
 
         Raises:
             NotAllowed: the caller may not ask this of this model.
-            TooMany, TooLarge: its words are used up.
+            LimitReached, TooLarge: its words are used up.
         """
-        key = _allowed(name, "predict")
-        with self._telling_own_names(key, name), self._counted(key, texts):
-            return await self._service.predict(name, texts, version=version, logits=logits, timeout=timeout)
+        with self._asking("predict", name, texts, asked.get("version")):
+            return await self._service.predict(name, texts, **asked)
 
-    async def embed(
-        self,
-        name: str,
-        texts: Sequence["Text"],
-        selection: Selection,
-        *,
-        version: str | None = None,
-        timeout: float | None = None,
-    ) -> Embedding:
+    async def embed(self, name: str, texts: Sequence["Text"], selection: Selection, **asked: Any) -> Embedding:
         """As of the service.
 
         Raises:
             NotAllowed: the caller may not ask this of this model.
-            TooMany, TooLarge: its words are used up.
+            LimitReached, TooLarge: its words are used up.
         """
-        key = _allowed(name, "embed")
-        with self._telling_own_names(key, name), self._counted(key, texts):
-            return await self._service.embed(name, texts, selection, version=version, timeout=timeout)
+        with self._asking("embed", name, texts, asked.get("version")):
+            return await self._service.embed(name, texts, selection, **asked)
+
+    @contextmanager
+    def _asking(self, action: Action, name: str, texts: Sequence["Text"], version: str | None) -> Iterator[None]:
+        key = _allowed(name, action)
+        with self._telling_own_names(key, name), self._counted(key, texts, name, version):
+            yield
 
     @contextmanager
     def _telling_own_names(self, key: ApiKey, name: str) -> Iterator[None]:
@@ -108,10 +130,14 @@ class Guarded:
             raise NotFound(f"no model '{name}'; expected one of {', '.join(names) or 'none, as none is'}") from None
 
     @contextmanager
-    def _counted(self, key: ApiKey, texts: Sequence["Text"]) -> Iterator[None]:
-        """Count the words of texts; those of a request that is refused before any work do not count."""
+    def _counted(self, key: ApiKey, texts: Sequence["Text"], name: str, version: str | None) -> Iterator[None]:
+        """Count the words of texts as the model parts them; those of a request that is refused before any work do not
+        count."""
+        words = 0
         # To count takes a while, too.
-        words = sum(map(words_of, texts)) if key.words_per_minute else 0
+        if key.words_per_minute:
+            tokenizer = self._service.model(name, version).tokenizer
+            words = sum(words_of(text, tokenizer) for text in texts)
         self._limits.take_words(key, words)
         try:
             yield
@@ -122,10 +148,21 @@ class Guarded:
             raise
 
 
-def _known(caller: Caller) -> ApiKey:
-    if not isinstance(caller, ApiKey):
+def count_request() -> None:
+    """Count a part of a request as one more of its caller; where there are no keys, nothing is counted.
+
+    Raises:
+        NotAuthenticated: the key is valid no longer.
+        LimitReached: it has used up its requests of a minute.
+    """
+    if isinstance(caller := CALLER.get(), Caller):
+        caller.count_request()
+
+
+def _known(caller: Caller | Literal["open"] | None) -> ApiKey:
+    if not isinstance(caller, Caller):
         raise NotAuthenticated("this needs an API key")
-    return caller
+    return caller.key()
 
 
 def _allowed(model: str, action: Action | None = None) -> ApiKey:

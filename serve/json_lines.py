@@ -2,8 +2,12 @@
 
 A request of the type `application/x-ndjson` holds a text a line: a JSON string, a list of words, a pair of texts for a
 model of pairs, or `{"id": ..., "text": ...}` with one of these. The answer holds a line for each, in order:
-`{"line": 1, "id": ..., "version": ..., "prediction": {...}}`, or `{"line": 1, "error": "..."}` in its place. An empty
-line has no answer, but counts.
+`{"line": 1, "id": ..., "version": ..., "prediction": {...}}`, or `{"line": 1, "status": 422, "error": "..."}` in its
+place, with the status that a request of this text alone would have had. An empty line has no answer, but counts.
+
+Where nothing more can be answered, since the server stops, the version is gone, the key is valid no longer or has used
+up its limits, the line that says so is the last. 429 and 503 pass: from that line on one may ask again, after
+`retry_after` seconds if the line has them. Every `IN_FLIGHT` lines count as a request of the key.
 
 Only so many lines are under way at once, and no more is read from a caller that does not read its answers: it must do
 both at a time, as `curl -T -` does.
@@ -11,46 +15,34 @@ both at a time, as `curl -T -` does.
 
 import asyncio
 import contextlib
-import json
 import logging
 from collections import deque
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.routing import APIRoute
-from pydantic import Field, StrictInt, StrictStr, ValidationError
 from starlette.requests import ClientDisconnect
 from starlette.routing import Match
 from starlette.types import Receive, Scope, Send
 
-from embeddings.errors import InputError
-from models.predictions import to_json
-from serve.answers import Answer, Service
-from serve.decoded import problem, read_json
-from serve.errors import NotSupported, RequestError, TooLarge, TooLate, TooMany
+from serve.answers import Service
+from serve.errors import NotReady, NotSupported
+from serve.line_answer import A_REQUEST, MAX_LINE, Answered, Ask, answer, refused
 from serve.open_inference import Timeout
-from serve.schemas import Closed, Pair, Text, Words
 
 MEDIA_TYPE = "application/x-ndjson"
 
-MAX_LINE = 1024 * 1024
-"""Bytes of a line."""
-
-IN_FLIGHT = 64
+IN_FLIGHT = A_REQUEST
 """Lines of a request that are under way at once; they are of `MAX_LINE` bytes at most together, or it is one."""
 
 STALLED = 60.0
 """Seconds after which a caller that does not read its answers is hung up on."""
 
-_SHORTEST_WAIT, _LONGEST_WAIT = 0.02, 1.0
-"""Seconds between two tries where the queue is full."""
-
 _LOOKS = 1.0
 """Seconds between two looks whether the server stops."""
 
-_CUT = "the server stops; this line and those after it were not read"
+_STOPPING = NotReady("the server stops; this line and those after it were not read", retry_after=1)
 
 LINES_IN: dict[str, Any] = {
     MEDIA_TYPE: {
@@ -66,7 +58,9 @@ LINES_OUT: dict[str, Any] = {
     MEDIA_TYPE: {
         "schema": {
             "type": "string",
-            "description": 'A line for each: `{"line", "id", "version", "prediction"}`, or `{"line", "id", "error"}`.',
+            "description": 'A line for each: `{"line", "id", "version", "prediction"}`, or `{"line", "id", "status", '
+            '"error"}`, with the status of HTTP that a request of this text alone would have had, and `retry_after` '
+            "if it may pass. After 401, 403, 404, 429 and 503 no line follows.",
         }
     }
 }
@@ -92,28 +86,6 @@ class JsonLinesRoute(APIRoute):
         return super().matches(scope) if is_json_lines(scope) else (Match.NONE, {})
 
 
-class _Line(Closed):
-    id: StrictStr | Annotated[StrictInt, Field(ge=-(2**63), lt=2**63)] | None = None
-    text: Text | Words | Pair
-
-
-@dataclass(frozen=True)
-class Ask:
-    """What every line of a request asks."""
-
-    service: Service
-    model: str
-    version: str | None
-    logits: bool
-    timeout: float | None
-
-    def stopping(self) -> bool:
-        """Whether the server stops: otherwise what answers for a name is not being put away."""
-        with contextlib.suppress(RequestError):
-            return self.service.model(self.model).state == "draining"
-        return False
-
-
 def router(service: Service) -> APIRouter:
     """The route, to be included before the one for plain JSON."""
     routes = APIRouter(route_class=JsonLinesRoute)
@@ -130,7 +102,8 @@ def router(service: Service) -> APIRouter:
         if coding := request.headers.get("content-encoding"):
             raise NotSupported(f"the Content-Encoding of JSON lines is {coding[:40]!a}; expected none")
         # Now it can still be told by the status.
-        service.model(name, version)
+        if service.model(name, version).state == "draining":
+            raise NotReady(f"the model '{name}' is being unloaded", retry_after=1)
         return JsonLines(Ask(service, name, version, logits, timeout / 1e3 if timeout else None))
 
     return routes
@@ -188,11 +161,15 @@ async def read_lines(receive: Receive) -> AsyncIterator[bytes | None]:
                 too_long = False
 
 
+UnderWay = deque[tuple[int, asyncio.Task[Answered]]]
+"""The bytes of each line, and its answer."""
+
+
 async def answered(ask: Ask, lines: AsyncIterator[bytes | None]) -> AsyncIterator[bytes]:
     """The answers to lines, in order, one or more at a time, while the lines come in."""
-    under_way: deque[tuple[int, asyncio.Task[bytes]]] = deque()
+    under_way: UnderWay = deque()
     reading: asyncio.Task | None = None
-    number, held, ended, cut = 0, 0, False, False
+    number, texts, ended, cut = 0, 0, False, False
     try:
         while under_way or not ended:
             if not ended and not (reading and reading.done()) and ask.stopping():
@@ -200,7 +177,7 @@ async def answered(ask: Ask, lines: AsyncIterator[bytes | None]) -> AsyncIterato
                     reading.cancel()
                 reading, ended, cut = None, True, True
                 continue
-            if not (reading or ended) and (not under_way or (len(under_way) < IN_FLIGHT and held < MAX_LINE)):
+            if not (reading or ended) and _has_room(under_way):
                 reading = asyncio.ensure_future(anext(lines, _END))
             awaited = [task for task in (reading, under_way[0][1] if under_way else None) if task]
             await asyncio.wait(awaited, timeout=_LOOKS, return_when=asyncio.FIRST_COMPLETED)
@@ -209,17 +186,15 @@ async def answered(ask: Ask, lines: AsyncIterator[bytes | None]) -> AsyncIterato
                 number, ended = number + 1, line is _END
                 # Of spaces only: no text, and no mistake either.
                 if not ended and (line is None or line.strip()):
-                    held += len(line or b"")
-                    under_way.append((len(line or b""), asyncio.create_task(answer(ask, number, line))))
-            done = []
-            while under_way and under_way[0][1].done():
-                size, task = under_way.popleft()
-                held -= size
-                done.append(task.result())
-            if done:
-                yield b"".join(done)
+                    more = texts > 0 and texts % A_REQUEST == 0
+                    under_way.append((len(line or b""), asyncio.create_task(answer(ask, number, line, more))))
+                    texts += 1
+            if done := _done(under_way):
+                yield b"".join(one.written for one in done)
+                if done[-1].last:
+                    return
         if cut:
-            yield _written({"line": number + 1, "error": _CUT})
+            yield refused({"line": number + 1}, _STOPPING).written
     finally:
         if reading:
             reading.cancel()
@@ -227,47 +202,14 @@ async def answered(ask: Ask, lines: AsyncIterator[bytes | None]) -> AsyncIterato
             asked.cancel()
 
 
-async def answer(ask: Ask, number: int, line: bytes | None) -> bytes:
-    """The line that answers a line.
-
-    Args:
-        number: of the line, from 1.
-        line: None if it is too long.
-    """
-    told: dict[str, Any] = {"line": number}
-    try:
-        if line is None:
-            raise TooLarge(f"longer than {MAX_LINE} bytes")
-        content = read_json(line, "the line")
-        asked = _Line.model_validate(content if isinstance(content, dict) else {"text": content})
-        told |= {} if asked.id is None else {"id": asked.id}
-        found = await _ask_patiently(ask, asked.text)
-        told |= {"version": found.version, "prediction": to_json(found.predictions[0])}
-    except ValidationError as error:
-        told["error"] = problem(error.errors())
-    except (RequestError, InputError) as error:
-        # It is alone in what is asked of the service.
-        told["error"] = str(error).replace("texts[0]", "text", 1).replace(" at line 1 column", " at column", 1)
-    except Exception as error:
-        log.error("line %d of JSON lines failed", number, exc_info=error)
-        told["error"] = "internal error; the server's log says more"
-    return _written(told)
+def _has_room(under_way: UnderWay) -> bool:
+    few = len(under_way) < IN_FLIGHT and sum(size for size, _ in under_way) < MAX_LINE
+    return not under_way or few
 
 
-def _written(told: dict[str, Any]) -> bytes:
-    return json.dumps(told, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
-
-
-async def _ask_patiently(ask: Ask, text: Any) -> Answer:
-    """Ask for a text, again and again where the queue is full."""
-    wait, clock = _SHORTEST_WAIT, asyncio.get_running_loop().time
-    begin = clock()
-    while True:
-        left = None if ask.timeout is None else ask.timeout - (clock() - begin)
-        try:
-            return await ask.service.predict(ask.model, [text], version=ask.version, logits=ask.logits, timeout=left)
-        except TooMany:
-            if left is not None and left < wait:
-                raise TooLate("the queue was full until the deadline") from None
-        await asyncio.sleep(wait)
-        wait = min(2 * wait, _LONGEST_WAIT)
+def _done(under_way: UnderWay) -> list[Answered]:
+    """The answers that are there up to the first that is not, or to the last that there will be; they are taken out."""
+    done: list[Answered] = []
+    while under_way and under_way[0][1].done() and not (done and done[-1].last):
+        done.append(under_way.popleft()[1].result())
+    return done

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from serve.errors import TooLarge, TooMany
+from serve.errors import LimitReached, TooLarge
 from serve.keys import ApiKey
 
 WINDOW = 60
@@ -83,18 +83,18 @@ class Limits:
         """Count a request.
 
         Raises:
-            TooMany: the key has used up its requests of a minute.
+            LimitReached: the key has used up its requests of a minute.
         """
         bucket = self._of(key).requests
         wait = bucket.take(1) if bucket else 0
         if wait:
-            raise _too_many("requests", key, bucket.limit, wait)  # type: ignore[union-attr]
+            raise _reached("requests", key, bucket.limit, wait)  # type: ignore[union-attr]
 
     def take_words(self, key: ApiKey, words: int) -> None:
         """Count the words of a request, before they are worked on.
 
         Raises:
-            TooMany: the key has used up its words of a minute.
+            LimitReached: the key has used up its words of a minute.
             TooLarge: these are more than it may ever ask at once.
         """
         bucket = self._of(key).words
@@ -104,7 +104,7 @@ class Limits:
                 f"{words} words in one request; the key '{key.name}' may ask for {key.words_per_minute} a minute"
             )
         if wait:
-            raise _too_many("words", key, bucket.limit, wait)  # type: ignore[union-attr]
+            raise _reached("words", key, bucket.limit, wait)  # type: ignore[union-attr]
 
     def give_back_words(self, key: ApiKey, words: int) -> None:
         """Words of a request that was refused before they were worked on."""
@@ -140,6 +140,6 @@ class Limits:
         return TokenBucket(limit, self._clock) if limit else None
 
 
-def _too_many(what: str, key: ApiKey, limit: int, wait: float) -> TooMany:
+def _reached(what: str, key: ApiKey, limit: int, wait: float) -> LimitReached:
     seconds = max(math.ceil(wait), 1)
-    return TooMany(f"the key '{key.name}' may ask for {limit} {what} a minute; ask again in {seconds} s", seconds)
+    return LimitReached(f"the key '{key.name}' may ask for {limit} {what} a minute; ask again in {seconds} s", seconds)

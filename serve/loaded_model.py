@@ -38,6 +38,7 @@ class LoadedModel:
             metrics=description.metrics,
             example=description.example,
             pairs=predictor.pairs,
+            tokenizer=description.tokenizer,
             layer_weights=predictor.layer_weights(),
             layers=layers,
             dim=dim,

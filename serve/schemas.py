@@ -6,6 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field, GetJsonSchemaHandler, Validat
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
+from embeddings.tokenizer import TokenizerName
 from models.options import Task
 from models.predictions import Classification, Tagging, Translation
 from serve.options import MAX_TIMEOUT_MS
@@ -122,6 +123,7 @@ class ModelInfo(BaseModel):
     metrics: dict[str, float] = Field(description="What evaluation gave when the model was made.")
     example: str | list[str] = Field(description="A text to try it with, or a pair of them.")
     pairs: bool = Field(description="Whether it reads pairs of texts.")
+    tokenizer: TokenizerName = Field(description="What parts its texts into words, which are what limits count.")
     layer_weights: list[float] | None = Field(
         description="What its mix gives each layer, softmaxed (Peters et al. 2018, equation 1); null without a mix."
     )

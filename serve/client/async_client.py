@@ -3,12 +3,13 @@
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Self
 
 import httpx2 as httpx
 
 from models.predictions import Prediction
-from serve.client.errors import ClientError, DeadlinePassed, NotReached, NotUsable, TooLarge
+from serve.client.errors import ClientError, DeadlinePassed, Refused, TooLarge
 from serve.client.messages import (
     MODELS,
     Call,
@@ -16,14 +17,14 @@ from serve.client.messages import (
     check_answer,
     cut,
     embeddings_in,
-    line_in,
     models_in,
     predictions_in,
     question,
     question_lines,
+    take_lines,
 )
 from serve.client.retries import Pursuit
-from serve.client.settings import Pool, Settings, check_texts, halves
+from serve.client.settings import Pool, Settings, check_texts, given, halves
 
 if TYPE_CHECKING:
     import numpy as np
@@ -79,30 +80,44 @@ class AsyncClient(Settings):
         version: str | None = None,
         logits: bool = False,
         give_errors: bool = False,
-    ) -> AsyncIterator[Prediction | NotUsable]:
+    ) -> AsyncIterator[Prediction | Refused]:
         """As `Client.predict_lines`, with several requests under way."""
         check_texts(texts)
         name, position = model or await self._model(), 0
-        under_way: deque[asyncio.Task[list[Prediction | NotUsable]]] = deque()
+        parts = self._line_parts(texts)
+        under_way: deque[asyncio.Task[tuple[list[Prediction | Refused], ClientError | None]]] = deque()
         try:
-            for part in self._line_parts(texts):
-                under_way.append(asyncio.create_task(self._answer_part(name, part, position, logits, version)))
-                position += len(part)
-                if len(under_way) == self._concurrency:
-                    for answer in await under_way.popleft():
-                        yield _given(answer, give_errors)
-            while under_way:
-                for answer in await under_way.popleft():
-                    yield _given(answer, give_errors)
+            while True:
+                for part in islice(parts, self._concurrency - len(under_way)):
+                    under_way.append(asyncio.create_task(self._answer_part(name, part, position, logits, version)))
+                    position += len(part)
+                if not under_way:
+                    return
+                answers, end = await under_way.popleft()
+                for answer in given(answers, give_errors):
+                    yield answer
+                if end:
+                    raise end
         finally:
             await _end(under_way)
 
     async def _answer_part(
         self, name: str, part: "list[Text]", position: int, logits: bool, version: str | None
-    ) -> list[Prediction | NotUsable]:
-        body = await self._send(question_lines(name, part, logits, version), lines=len(part))
-        lines = body.split(b"\n")[: len(part)]
-        return [line_in(line, k + 1, position + k) for k, line in enumerate(lines)]
+    ) -> tuple[list[Prediction | Refused], ClientError | None]:
+        """As of `Client`."""
+        pursuit = self._pursuit()
+        found: list[Prediction | Refused] = []
+        while len(found) < len(part):
+            before = len(found)
+            try:
+                body = await self._once(question_lines(name, part[before:], logits, version), pursuit)
+                take_lines(body, found, len(part), position)
+            except ClientError as error:
+                try:
+                    await asyncio.sleep(pursuit.wait_after(error, len(found) > before))
+                except ClientError as end:
+                    return found, end
+        return found, None
 
     async def _model(self) -> str:
         return self.model or self._sole(await self.models())
@@ -136,32 +151,24 @@ class AsyncClient(Settings):
         finally:
             await _end(tasks)
 
-    async def _send(self, call: Call, lines: int = 0) -> bytes:
-        """The body of the answer, of so many lines at least, after as many tries as it takes."""
+    async def _send(self, call: Call) -> bytes:
+        """The body of the answer, after as many tries as it takes."""
         pursuit = self._pursuit()
         while True:
             try:
-                async with asyncio.timeout(pursuit.left):
-                    body = await self._once(call, pursuit)
-                if body.count(b"\n") < lines:
-                    raise NotReached(f"{self.url}: the answer ended early")
-                return body
-            except TimeoutError:
-                raise DeadlinePassed(f"{self.url}: no answer within {self._timeout:g} s") from None
+                return await self._once(call, pursuit)
             except ClientError as error:
                 await asyncio.sleep(pursuit.wait_after(error))
 
     async def _once(self, call: Call, pursuit: Pursuit) -> bytes:
-        with self._told():
-            response = await self._http.request(**self._request(call, pursuit))
+        try:
+            with self._told():
+                async with asyncio.timeout(pursuit.left):
+                    response = await self._http.request(**self._request(call, pursuit))
+        except TimeoutError:
+            raise DeadlinePassed(f"{self.url}: no answer within {self._timeout:g} s") from None
         check_answer(response.status_code, response.headers, response.content)
         return response.content
-
-
-def _given(answer: Prediction | NotUsable, give_errors: bool) -> Prediction | NotUsable:
-    if isinstance(answer, NotUsable) and not give_errors:
-        raise answer
-    return answer
 
 
 async def _end(tasks: Iterable[asyncio.Task]) -> None:

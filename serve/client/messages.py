@@ -1,13 +1,22 @@
 """What the Python client sends and is sent, whichever way it travels."""
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, MutableSequence, Sequence
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote
 
 from models.predictions import Prediction, from_json
-from serve.client.errors import OF_STATUS, DeadlinePassed, NotUnderstood, NotUsable, Refused, ServerFailed
+from serve.client.errors import (
+    OF_STATUS,
+    ClientError,
+    DeadlinePassed,
+    NotReached,
+    NotUnderstood,
+    NotUsable,
+    Refused,
+    ServerFailed,
+)
 from serve.client.retries import retry_after
 
 # They load TensorFlow and NumPy; to ask for a prediction takes neither.
@@ -15,6 +24,9 @@ if TYPE_CHECKING:
     import numpy as np
 
     from models.predictor import Text
+
+OF_A_TEXT = (400, 413, 422, 500)
+"""What a line says where its text has no answer and others may have; all else ends the answer."""
 
 JSON, JSON_LINES = "application/json", "application/x-ndjson"
 
@@ -31,6 +43,7 @@ class Model:
     metrics: dict[str, float] = field(default_factory=dict)
     example: str | list[str] = ""
     pairs: bool = False
+    tokenizer: str = "spacy"
     layer_weights: list[float] | None = None
     layers: int | None = None
     dim: int | None = None
@@ -100,11 +113,15 @@ def check_answer(status: int, headers: Mapping[str, str], body: bytes) -> None:
         message = str(told["detail"])
     except (ValueError, TypeError, KeyError, RecursionError):
         told, message = {}, f"status {status}"
-    if status == 504:
-        raise DeadlinePassed(message)
-    kind = OF_STATUS.get(status, ServerFailed if status >= 500 else Refused)
     request_id = headers.get("x-request-id") or told.get("request_id")
-    raise kind(message, status, request_id, retry_after(headers))
+    raise _refusal(message, status, request_id, retry_after(headers))
+
+
+def _refusal(message: str, status: int, request_id: str | None = None, wait: float | None = None) -> ClientError:
+    if status == 504:
+        return DeadlinePassed(message)
+    kind = OF_STATUS.get(status, ServerFailed if status >= 500 else Refused)
+    return kind(message, status, request_id, wait)
 
 
 def predictions_in(body: bytes, count: int) -> list[Prediction]:
@@ -150,25 +167,45 @@ def models_in(body: bytes) -> list[Model]:
         raise _not_understood(error) from None
 
 
-def line_in(line: bytes, number: int, position: int) -> Prediction | NotUsable:
-    """The answer that a line holds, or why there is none.
+def take_lines(body: bytes, found: MutableSequence[Prediction | Refused], count: int, position: int) -> None:
+    """Add the answers of JSON lines to those that are there; of a text that has none, why.
 
     Args:
-        number: of the line in its request, from 1.
-        position: of the text among all, for the message.
+        body: what has been answered for the texts that had no answer yet.
+        found: of the first texts of a request.
+        count: of its texts.
+        position: of its first text among all, for messages.
 
     Raises:
+        NotReached: these are not all.
+        ClientError: there will be no more, for the reason that the server gives; it may pass (429, 503).
         NotUnderstood: it holds something else.
     """
+    # The last line may be cut off.
+    for number, line in enumerate(body.split(b"\n")[:-1], start=1):
+        if len(found) == count:
+            break
+        found.append(_line_in(line, number, position + len(found)))
+    if len(found) < count:
+        raise NotReached("the answer ended early")
+
+
+def _line_in(line: bytes, number: int, position: int) -> Prediction | Refused:
     try:
         told = json.loads(line)
         if told["line"] != number:
             raise NotUnderstood(f"found an answer for line {told['line']!r}; expected one for line {number}")
-        if "error" in told:
-            return NotUsable(f"text {position}: {told['error']}", 422)
-        return from_json(told["prediction"])
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-        raise _not_understood(error) from None
+        if "error" not in told:
+            return from_json(told["prediction"])
+        status, wait = int(told.get("status", 422)), told.get("retry_after")
+        if status == 500:
+            return ServerFailed(f"text {position}: {told['error']}", status)
+        if status in OF_A_TEXT:
+            return NotUsable(f"text {position}: {told['error']}", status)
+        error = _refusal(str(told["error"]), status, wait=None if wait is None else float(wait))
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as wrong:
+        raise _not_understood(wrong) from None
+    raise error
 
 
 def _plain(text: Any) -> Any:

@@ -90,13 +90,17 @@ class Pursuit:
         left = self.left
         return {} if left is None else {"X-Request-Timeout-Ms": str(min(max(int(left * 1_000), 1), MAX_TIMEOUT_MS))}
 
-    def wait_after(self, error: ClientError) -> float:
+    def wait_after(self, error: ClientError, progress: bool = False) -> float:
         """Seconds to wait before the next try.
+
+        Args:
+            error: of the last one.
+            progress: whether that has answered a part of the question, so that it counts as a first one.
 
         Raises:
             ClientError: the error itself, as there will be none.
         """
-        self._tried += 1
+        self._tried = 1 if progress else self._tried + 1
         if not isinstance(error, NotReached | TooMany | NotReady) or self._tried >= self._retries.tries:
             raise error
         asked = getattr(error, "retry_after", None) or 0.0

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, Literal
 # httpx has had no release since 2024; this goes on with it.
 import httpx2 as httpx
 
-from serve.client.errors import ClientError, DeadlinePassed, NotReached, NotUnderstood
+from models.predictions import Prediction
+from serve.client.errors import ClientError, DeadlinePassed, NotReached, NotUnderstood, Refused
 from serve.client.messages import Call, Model, cut
 from serve.client.retries import Pursuit, Retries
 
@@ -139,6 +140,14 @@ def check_texts(texts: Any) -> None:
     """
     if isinstance(texts, str):
         raise ClientError("expected a list of texts, found one text")
+
+
+def given(answers: Iterable[Prediction | Refused], give_errors: bool) -> Iterator[Prediction | Refused]:
+    """Answers, and in the place of those that there are not, the errors; or these are raised."""
+    for answer in answers:
+        if isinstance(answer, Refused) and not give_errors:
+            raise answer
+        yield answer
 
 
 def halves(part: list) -> list[list]:

@@ -2,14 +2,13 @@
 
 import time
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 import httpx2 as httpx
 
 from models.predictions import Prediction
-from serve.client.errors import ClientError, NotReached, NotUsable, TooLarge
+from serve.client.errors import ClientError, Refused, TooLarge
 from serve.client.messages import (
     MODELS,
     Call,
@@ -17,14 +16,14 @@ from serve.client.messages import (
     check_answer,
     cut,
     embeddings_in,
-    line_in,
     models_in,
     predictions_in,
     question,
     question_lines,
+    take_lines,
 )
 from serve.client.retries import Pursuit
-from serve.client.settings import Pool, Settings, check_texts, halves
+from serve.client.settings import Pool, Settings, check_texts, given, halves
 
 if TYPE_CHECKING:
     import numpy as np
@@ -103,7 +102,7 @@ class Client(Settings):
         version: str | None = None,
         logits: bool = False,
         give_errors: bool = False,
-    ) -> Iterator[Prediction | NotUsable]:
+    ) -> Iterator[Prediction | Refused]:
         """Answer for each text of an iterable of any length, in order, as it is read. A text that has no answer takes
         none from the others.
 
@@ -112,28 +111,36 @@ class Client(Settings):
             give_errors: whether an error takes the place of the answer of its text; by default it is raised.
 
         Raises:
-            NotUsable: a text has no answer; the message names its position, from 0.
+            NotUsable, ServerFailed: a text has no answer; the message names its position, from 0.
             ClientError: there are no more answers.
         """
         check_texts(texts)
         name, position = model or self._model(), 0
         for part in self._line_parts(texts):
-            pursuit, done = self._pursuit(), 0
-            while done < len(part):
+            answers, end = self._answer_part(name, part, position, logits, version)
+            # Here whoever reads takes the time that it likes.
+            yield from given(answers, give_errors)
+            if end:
+                raise end
+            position += len(part)
+
+    def _answer_part(
+        self, name: str, part: "list[Text]", position: int, logits: bool, version: str | None
+    ) -> tuple[list[Prediction | Refused], ClientError | None]:
+        """The answers for texts, and why there are no more if they are not all."""
+        pursuit = self._pursuit()
+        found: list[Prediction | Refused] = []
+        while len(found) < len(part):
+            before = len(found)
+            try:
+                body = self._once(question_lines(name, part[before:], logits, version), pursuit)
+                take_lines(body, found, len(part), position)
+            except ClientError as error:
                 try:
-                    # After a connection broke: the texts that have no answer yet.
-                    call = question_lines(name, part[done:], logits, version)
-                    with closing(self._lines(call, pursuit)) as lines:
-                        for number, line in enumerate(lines, start=1):
-                            answer = line_in(line, number, position)
-                            done, position = done + 1, position + 1
-                            if isinstance(answer, NotUsable) and not give_errors:
-                                raise answer
-                            yield answer
-                    if done < len(part):
-                        raise NotReached(f"{self.url}: the answer ended early")
-                except ClientError as error:
-                    time.sleep(pursuit.wait_after(error))
+                    time.sleep(pursuit.wait_after(error, len(found) > before))
+                except ClientError as end:
+                    return found, end
+        return found, None
 
     def _model(self) -> str:
         return self.model or self._sole(self.models())
@@ -175,14 +182,3 @@ class Client(Settings):
             body = b"".join(pursuit.within(response.iter_bytes()))
         check_answer(response.status_code, response.headers, body)
         return body
-
-    def _lines(self, call: Call, pursuit: Pursuit) -> Generator[bytes, None, None]:
-        with self._told(), self._http.stream(**self._request(call, pursuit)) as response:
-            pieces = pursuit.within(response.iter_bytes())
-            if response.status_code != 200:
-                check_answer(response.status_code, response.headers, b"".join(pieces))
-            rest = b""
-            for piece in pieces:
-                # Not httpx's lines, which end at every character that Unicode takes for a line's end.
-                *lines, rest = (rest + piece).split(b"\n")
-                yield from lines

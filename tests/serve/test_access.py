@@ -19,9 +19,12 @@ class Fake:
     """A service that answers anything, or refuses with `refusal`."""
 
     refusal: Exception | None = None
+    tokenizer = "spacy"
 
     def models(self):
-        return [ServedInfo(name, None, "ready", "classification", [], {}, "a") for name in ("docs", "docs-2", "other")]
+        names = ("docs", "docs-2", "other")
+        facts = (None, "ready", "classification", [], {}, "a")
+        return [ServedInfo(name, *facts, tokenizer=self.tokenizer) for name in names]
 
     def model(self, name, version=None):
         names = [model.name for model in self.models()]
@@ -287,6 +290,13 @@ def test_words_past_the_limit_are_sent_away_by_every_route(asking):
     body = {"model": "docs", "texts": ["a b c d e f g"]}
     assert client.post("/invocations", json=body).status_code == 429
     assert client.post(PREDICT, json=["a " * 11]).status_code == 413
+
+
+@pytest.mark.parametrize(("tokenizer", "words"), [("whitespace", 1), ("spacy", 4), ("characters", 9)])
+def test_words_are_those_of_the_model(asking, service, tokenizer, words):
+    service.tokenizer = tokenizer
+    answer = asking(words_per_minute=10).post(PREDICT, json=["state-of."])
+    assert answer.headers["RateLimit"].startswith(f'"words";r={10 - words};')
 
 
 def test_words_that_were_not_worked_on_do_not_count(asking, service):

@@ -8,7 +8,7 @@ from fastapi.testclient import TestClient
 from reference.fake_service import FakeService
 from reference.listening import listening, protocols_app
 
-from serve import json_lines
+from serve import json_lines, line_answer
 from serve.json_lines import Ask, JsonLines, read_lines
 
 HEADERS = {"Content-Type": "application/x-ndjson"}
@@ -16,7 +16,10 @@ HEADERS = {"Content-Type": "application/x-ndjson"}
 
 @pytest.fixture(scope="module")
 def client():
-    return TestClient(protocols_app(FakeService()), raise_server_exceptions=False)
+    service = FakeService()
+    app = protocols_app(service)
+    app.service = service
+    return TestClient(app, raise_server_exceptions=False)
 
 
 def ask(client, body, query="", model="kinds"):
@@ -40,12 +43,14 @@ def test_pairs_are_lists_of_two_texts(client):
 
 
 def test_options_are_in_the_query(client):
-    (answer,) = ask(client, '"a b"\n', "?logits=true&version=2")
-    assert answer["version"] == "2" and answer["prediction"]["logits"] == {"many": 0.0, "one": 2.0}
+    (answer,) = ask(client, '"a b"\n', "?logits=true&version=3")
+    assert client.app.service.asked[-1]["version"] == "3"
+    assert answer["prediction"]["logits"] == {"many": 0.0, "one": 2.0}
 
 
 def test_a_bad_line_is_told_in_its_place(client, monkeypatch):
-    monkeypatch.setattr(json_lines, "MAX_LINE", 50)
+    for module in (json_lines, line_answer):
+        monkeypatch.setattr(module, "MAX_LINE", 50)
     lines = ["no JSON", '"good"', "", "7", '{"text": "a", "more": 1}', '{"id": 3, "text": " "}', '"bug"', '"late"']
     body = "\n".join([*lines, '"' + "x" * 50 + '"', '"\\ud800"']).encode() + b'\n"\xff"\n"good"'
     answers = {answer.pop("line"): answer for answer in ask(client, body)}
@@ -53,16 +58,24 @@ def test_a_bad_line_is_told_in_its_place(client, monkeypatch):
     assert {line for line, answer in answers.items() if "prediction" in answer} == {2, 12}
     assert answers[1]["error"] == "the line is not JSON: expected ident at column 2"
     assert answers[5]["error"] == "more: extra inputs are not permitted"
-    assert answers[6] == {"id": 3, "error": "text has no words; expected at least one"}
+    assert answers[6] == {"id": 3, "status": 422, "error": "text has no words; expected at least one"}
     assert answers[7]["error"] == "internal error; the server's log says more"
     assert answers[8]["error"] == "the deadline has passed"
     assert answers[9]["error"] == "longer than 50 bytes"
+    statuses = {line: answer["status"] for line, answer in answers.items() if "error" in answer}
+    assert statuses == {1: 400, 4: 422, 5: 422, 6: 422, 7: 500, 8: 504, 9: 413, 10: 400, 11: 400}
 
 
 def test_a_model_that_is_not_there_is_told_by_the_status(client):
     assert client.post("/v1/models/nobody:predict", content="", headers=HEADERS).status_code == 404
     coded = client.post("/v1/models/kinds:predict", content="", headers=HEADERS | {"Content-Encoding": "gzip"})
     assert coded.status_code == 415
+
+
+def test_a_server_that_stops_begins_no_lines(client):
+    # Of two versions the one that is being unloaded; when the server stops, all are.
+    answer = client.post("/v1/models/kinds:predict?version=2", content='"a"', headers=HEADERS)
+    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "1")
 
 
 def test_other_types_are_left_to_the_next_route(client):
@@ -180,7 +193,9 @@ async def test_a_server_that_stops_answers_what_it_has_read(service, caller, tas
     assert all("prediction" in answer for answer in answers)
     assert last == {
         "line": len(answers) + 1,
+        "status": 503,
         "error": "the server stops; this line and those after it were not read",
+        "retry_after": 1,
     }
 
 

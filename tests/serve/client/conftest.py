@@ -17,6 +17,8 @@ class FakeServer:
         self.models = ["docs"]
         self.most_texts = 1000
         self.cut_lines = []
+        self.line_errors = {}
+        self.pieces = False
 
     def __call__(self, request):
         self.requests.append(request)
@@ -45,11 +47,17 @@ class FakeServer:
         answers = []
         for number, line in enumerate(request.content.decode().splitlines(), start=1):
             text = json.loads(line)
-            answer = {"prediction": self._predict(text)} if text else {"error": "text has no words"}
+            error = self.line_errors.pop(text, None) if text else {"status": 422, "error": "text has no words"}
+            answer = error or {"prediction": self._predict(text)}
             answers.append(json.dumps({"line": number, "version": "3"} | answer) + "\n")
+            if error and error["status"] in (401, 429, 503):
+                break
         if self.cut_lines:
             answers = answers[: self.cut_lines.pop(0)]
-        return httpx2.Response(200, content="".join(answers).encode())
+        # A piece a line.
+        return httpx2.Response(
+            200, content=(answer.encode() for answer in answers) if self.pieces else "".join(answers)
+        )
 
     @property
     def bodies(self):

@@ -2,6 +2,7 @@ import dataclasses
 import json
 import subprocess
 import sys
+import threading
 
 import httpx2
 import numpy as np
@@ -292,6 +293,39 @@ def test_lines_that_are_refused_are_asked_for_again(ask, server, waits):
     assert len(ask("predict_lines", ["a"] * 3, model="docs", logits=True, version="2")) == 3
     assert waits == [2.2, 0.4]
     assert dict(server.requests[0].url.params) == {"logits": "true", "version": "2"}
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_from_a_line_that_says_so_it_is_asked_again(ask, server, waits, status):
+    texts = ["a" * k for k in range(1, 9)]
+    # More often than a question without any answer would be.
+    server.line_errors = {text: {"status": status, "error": "later", "retry_after": 7} for text in texts[::2]}
+    assert labels(ask("predict_lines", texts, model="docs")) == [str(len(text)) for text in texts]
+    assert waits[1:] == [7.2] * 3 and len(server.requests) == 5
+
+
+def test_a_line_that_ends_the_answer_is_raised_after_the_answers_before_it(server):
+    server.line_errors = {"aaa": {"status": 401, "error": "the API key is no longer valid"}}
+    with Client("http://server", model="docs", transport=httpx2.MockTransport(server)) as client:
+        answers = client.predict_lines(["a", "aa", "aaa", "aaaa"], give_errors=True)
+        assert [next(answers).label, next(answers).label] == ["1", "2"]
+        with pytest.raises(problems.NotAuthenticated, match=r"^the API key is no longer valid$"):
+            next(answers)
+
+
+def test_a_text_on_which_the_server_fails_takes_no_answer_from_the_others(ask, server):
+    server.line_errors = {"aa": {"status": 500, "error": "internal error"}}
+    first, second, third = ask("predict_lines", ["a", "aa", "aaa"], model="docs", give_errors=True)
+    assert (first.label, third.label) == ("1", "3")
+    assert isinstance(second, ServerFailed) and str(second) == "text 1: internal error"
+
+
+def test_who_reads_slowly_misses_no_deadline(server):
+    server.pieces = True
+    with Client("http://server", model="docs", timeout=0.2, transport=httpx2.MockTransport(server)) as client:
+        for answer in client.predict_lines(["a"] * 4):
+            assert answer.label == "1"
+            threading.Event().wait(0.1)
 
 
 def test_only_a_newline_ends_a_line(ask, server):
