@@ -19,6 +19,7 @@ from serve.answers import Service
 from serve.body_limit import LimitBody
 from serve.direct_route import DirectRoute, Shortcut
 from serve.errors import Failed, NotUsable, RequestError
+from serve.first_problem import first_problem
 from serve.options import ServeOptions
 from serve.refusals import Form, Refusals
 from serve.request_facts import RequestFacts
@@ -70,6 +71,13 @@ def build_app(
         if isinstance(route, DirectRoute):
             app.router.routes.insert(0, Shortcut(route, streamed))
 
+    _add_refusals(app, refusals)
+    return app
+
+
+def _add_refusals(app: FastAPI, refusals: Refusals) -> None:
+    """Have every error told in the words of the protocol that was spoken."""
+
     @app.exception_handler(RequestError)
     async def refuse(request: Request, error: RequestError) -> Response:
         return refusals(request.scope, error)
@@ -80,8 +88,7 @@ def build_app(
 
     @app.exception_handler(RequestValidationError)
     async def refuse_parameter(request: Request, error: RequestValidationError) -> Response:
-        first = error.errors()[0]
-        return refusals(request.scope, NotUsable(f"{'.'.join(map(str, first['loc']))}: {first['msg']}"))
+        return refusals(request.scope, NotUsable(first_problem(error.errors())))
 
     @app.exception_handler(StarletteHTTPException)
     async def refuse_path(request: Request, error: HTTPException) -> Response:
@@ -92,5 +99,3 @@ def build_app(
     async def forget(request: Request, error: ClientDisconnect) -> Response:
         # Nobody reads it; 499 is what nginx writes into its log.
         return Response(status_code=499)
-
-    return app

@@ -1,9 +1,8 @@
 """Routes whose requests are not sent as plain JSON: what was sent is made into JSON first, and FastAPI, which checks it
 and describes it, sees no other."""
 
-import re
 import zlib
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 import pydantic_core
@@ -12,11 +11,11 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 
 from serve.errors import NotSupported, RequestError, TooLarge
+from serve.first_problem import first_problem
 
 MAX_DECODED = 8 * 1024 * 1024
 """Bytes of a body when it is no longer compressed."""
 
-_TYPES = re.compile(r"(str|bool|int|float|constrained-.*|[a-z]+\[.*)$")
 _WINDOW_BITS = {"gzip": zlib.MAX_WBITS | 16, "deflate": zlib.MAX_WBITS}
 
 
@@ -55,7 +54,7 @@ class DecodedRoute(APIRoute):
             try:
                 return await handle(DecodedRequest(request, content))
             except RequestValidationError as error:
-                raise RequestError(problem(error.errors(), 1)) from None
+                raise RequestError(first_problem(error.errors(), depth=1)) from None
 
         return decode_and_handle
 
@@ -98,19 +97,3 @@ def decompressed(body: bytes, encoding: str | None) -> bytes:
     if not decoder.eof or decoder.unused_data:
         raise RequestError(f"the body has no end, or more behind it, as '{coding}'; expected one whole stream")
     return content
-
-
-def problem(errors: Sequence[Any], depth: int = 0) -> str:
-    """The first thing that is wrong, and where: `inputs.0.shape: ...`.
-
-    Args:
-        errors: of a pydantic model.
-        depth: how much of each place is no part of what the caller has sent: FastAPI says `body` first.
-    """
-    # Of the complaints of a union's members, the one that goes deeper is the one that helps.
-    first = max(errors, key=lambda found: len(found["loc"]))
-    # Pydantic names the members of a union by their type in the path.
-    parts = [part for part in map(str, first["loc"][depth:]) if not _TYPES.match(part)]
-    # What the caller has named it, perhaps with half a character.
-    where = ".".join(parts).encode("ascii", "backslashreplace").decode()[:200]
-    return f"{where or 'body'}: {first['msg'][0].lower()}{first['msg'][1:]}"

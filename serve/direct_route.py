@@ -13,6 +13,7 @@ from starlette.routing import Match, Route
 from starlette.types import Scope
 
 from serve.errors import NotUsable
+from serve.first_problem import first_problem
 
 
 class DirectRoute(APIRoute):
@@ -63,18 +64,5 @@ def read_body(schema: type[BaseModel], body: bytes) -> Any:
     try:
         return schema.model_validate_json(body)
     except ValidationError as error:
-        raise NotUsable(_problem(error, schema)) from None
-
-
-def _problem(error: ValidationError, schema: type[BaseModel]) -> str:
-    """The first thing that is wrong, and where: `texts.3: ...`."""
-    # A text may be a string or a list: of the two complaints, the one that goes deeper is the one that helps.
-    first = max(
-        error.errors(include_url=False, include_context=False, include_input=False), key=lambda found: len(found["loc"])
-    )
-    if first["type"] == "json_invalid":
-        return f"the body is not JSON: {first['msg'].removeprefix('Invalid JSON: ')}"
-    # Pydantic names the members of a union by their type in the path.
-    extra = first["type"] == "extra_forbidden"
-    parts = [str(part) for part in first["loc"] if extra or part in schema.model_fields or isinstance(part, int)]
-    return f"{'.'.join(parts)[:100] or 'body'}: {first['msg'][0].lower()}{first['msg'][1:]}"
+        found = error.errors(include_url=False, include_context=False, include_input=False)
+        raise NotUsable(first_problem(found)) from None

@@ -7,7 +7,6 @@ several, and neither is needed for a sole one; or the address does, as `/endpoin
 Source: MLflow 3, `mlflow.pyfunc.scoring_server` and `mlflow.deployments`.
 """
 
-import contextlib
 import importlib.metadata
 from typing import Annotated, Any
 
@@ -20,9 +19,12 @@ from models.predictions import to_json
 from serve.answers import ServedInfo, Service
 from serve.decoded import DecodedRoute, read_json
 from serve.disconnect import unless_gone
-from serve.errors import NotFound, RequestError
+from serve.errors import RequestError
 from serve.open_inference import Timeout, is_ready
 from serve.scoring_input import ScoringRequest, media_type, read_csv, texts_of
+
+
+Name = Annotated[str, Path(description="Name of a model.")]
 
 
 class ScoringResponse(BaseModel):
@@ -100,7 +102,13 @@ def form(scope: Scope, status: int, message: str) -> dict[str, str]:
 def router(service: Service) -> APIRouter:
     """The routes of the scoring server and of the gateway."""
     routes = APIRouter(tags=["MLflow"])
+    _add_server_routes(routes, service)
+    _add_scoring_routes(routes, service)
+    _add_gateway_routes(routes, service)
+    return routes
 
+
+def _add_server_routes(routes: APIRouter, service: Service) -> None:
     async def ping() -> Response:
         """Whether every model is loaded and warm."""
         return PlainTextResponse("\n", 200 if is_ready(service.models()) else 503)
@@ -113,6 +121,8 @@ def router(service: Service) -> APIRouter:
         """The version of MLflow whose protocol this is."""
         return importlib.metadata.version("mlflow")
 
+
+def _add_scoring_routes(routes: APIRouter, service: Service) -> None:
     async def score(
         request: Request, name: str, version: str | None, asked: ScoringRequest, timeout: float | None
     ) -> Response:
@@ -135,10 +145,7 @@ def router(service: Service) -> APIRouter:
         return await score(request, model or x_model or sole(service), version, asked, timeout)
 
     async def endpoint_invocations(
-        request: Request,
-        name: Annotated[str, Path(description="Name of a model.")],
-        asked: ScoringRequest,
-        timeout: Timeout = None,
+        request: Request, name: Name, asked: ScoringRequest, timeout: Timeout = None
     ) -> Response:
         """Answer for texts."""
         return await score(request, name, None, asked, timeout)
@@ -160,17 +167,17 @@ def router(service: Service) -> APIRouter:
             route_class_override=ScoringRoute,
         )
 
+
+def _add_gateway_routes(routes: APIRouter, service: Service) -> None:
     @routes.get("/api/2.0/endpoints/", responses={401: {"model": ScoringProblem}})
     async def list_endpoints() -> Endpoints:
         """The models that are served."""
         return Endpoints(endpoints=[_endpoint(service.model(name)) for name in names_of(service)])
 
     @routes.get("/api/2.0/endpoints/{name}", responses={k: v for k, v in _PROBLEMS.items() if k in (401, 403, 404)})
-    async def get_endpoint(name: Annotated[str, Path(description="Name of a model.")]) -> Endpoint:
+    async def get_endpoint(name: Name) -> Endpoint:
         """A model that is served."""
         return _endpoint(service.model(name))
-
-    return routes
 
 
 def _endpoint(info: ServedInfo) -> Endpoint:
@@ -184,13 +191,7 @@ def _endpoint(info: ServedInfo) -> Endpoint:
 
 def names_of(service: Service) -> list[str]:
     """The names that are answered for."""
-    found = []
-    for name in dict.fromkeys(info.name for info in service.models()):
-        # One that only shadows another answers nobody.
-        with contextlib.suppress(NotFound):
-            service.model(name)
-            found.append(name)
-    return found
+    return list(dict.fromkeys(info.name for info in service.models()))
 
 
 def sole(service: Service) -> str:

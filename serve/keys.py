@@ -25,6 +25,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationErro
 
 from embeddings.atomic import atomic_file
 from embeddings.errors import ConfigError, OutputError
+from serve.first_problem import first_problem
 
 Action = Literal["predict", "embed", "metrics"]
 ACTIONS: tuple[Action, ...] = ("predict", "embed", "metrics")
@@ -122,7 +123,7 @@ def read_keys(path: Path) -> list[ApiKey]:
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read ({(error.strerror or str(error)).lower()})") from None
     except ValidationError as error:
-        raise ConfigError(f"{path}: {_problem(error)}") from None
+        raise ConfigError(f"{path}: {first_problem(error.errors(), 'the file')}") from None
     except (ValueError, RecursionError) as error:
         raise ConfigError(f"{path}: is no JSON ({error}); expected what telmo keys add writes") from None
 
@@ -149,7 +150,7 @@ def add_key(path: Path, name: str, **fields: object) -> str:
         try:
             keys[name] = ApiKey.model_validate({"name": name, "secrets": [secret], "created": _now()} | fields)
         except ValidationError as error:
-            raise ConfigError(f"the new key: {_problem(error)}") from None
+            raise ConfigError(f"the new key: {first_problem(error.errors())}") from None
     return token
 
 
@@ -226,13 +227,6 @@ class _Changed:
                         file.write(content + "\n")
         finally:
             self._lock.release()
-
-
-def _problem(error: ValidationError) -> str:
-    """The first thing that is wrong, and where: `keys.0.name: ...`."""
-    first = error.errors()[0]
-    message = first["msg"].removeprefix("Value error, ")
-    return f"{'.'.join(map(str, first['loc'])) or 'the file'}: {message[0].lower()}{message[1:]}"
 
 
 def _named(path: Path, keys: dict[str, ApiKey], name: str) -> ApiKey:

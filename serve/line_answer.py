@@ -12,7 +12,7 @@ from pydantic import Field, StrictInt, StrictStr, ValidationError
 from embeddings.errors import InputError
 from models.predictions import to_json
 from serve.answers import Answer, Service
-from serve.decoded import problem, read_json
+from serve.decoded import read_json
 from serve.errors import (
     Failed,
     LimitReached,
@@ -26,6 +26,7 @@ from serve.errors import (
     TooLate,
     TooMany,
 )
+from serve.first_problem import first_problem
 from serve.guard import count_request
 from serve.schemas import Closed, Pair, Text, Words
 
@@ -93,7 +94,7 @@ async def answer(ask: Ask, number: int, line: bytes | None, one_more: bool = Fal
         found = await _ask_patiently(ask, asked.text)
         told |= {"version": found.version, "prediction": to_json(found.predictions[0])}
     except ValidationError as error:
-        return refused(told, NotUsable(problem(error.errors())))
+        return refused(told, NotUsable(first_problem(error.errors())))
     except InputError as error:
         return refused(told, NotUsable(str(error)))
     except RequestError as error:
