@@ -1,13 +1,13 @@
 """What is wrong with what was sent or written, told by the first of pydantic's complaints."""
 
 import re
-
-from pydantic_core import ErrorDetails
+from collections.abc import Sequence
+from typing import Any
 
 _TYPES = re.compile(r"(str|bool|int|float|constrained-.*|[a-z]+\[.*)$")
 
 
-def first_problem(errors: list[ErrorDetails], whole: str = "body", depth: int = 0) -> str:
+def first_problem(errors: Sequence[Any], whole: str = "body", depth: int = 0) -> str:
     """The first thing that is wrong, and where: `inputs.0.shape: ...`.
 
     Args:

@@ -23,7 +23,6 @@ from serve.errors import RequestError
 from serve.open_inference import Timeout, is_ready
 from serve.scoring_input import ScoringRequest, media_type, read_csv, texts_of
 
-
 Name = Annotated[str, Path(description="Name of a model.")]
 
 

@@ -103,17 +103,17 @@ class Place:
             return
         self._trouble = None
         if version == self.current.version:
-            self._next = None
+            self._becomes(None)
             return
         if self._next == (version, "failed") and time.monotonic() < self._retry:
             return
         log.info("%s: the alias stands on version %s now, which is being loaded", self._place, version)
-        self._becomes(version, "loading")
+        self._becomes((version, "loading"))
         try:
             loaded = await asyncio.to_thread(self._fetch, version)
         except Exception as error:
             self._retry = time.monotonic() + RETRY
-            self._becomes(version, "failed")
+            self._becomes((version, "failed"))
             log.error(
                 "%s: version %s cannot be loaded; version %s goes on answering: %s",
                 self._place,
@@ -145,16 +145,24 @@ class Place:
         self._tell(old.version, "draining")
         await old.drain(self._batcher)
         self._leaving.remove(old)
-        self._tell(old.version, "unloaded")
+        self._tell_if_gone(old.version)
         log.info("%s: version %s is unloaded", self._place, old.version)
         del old
         # The layers of a model refer to each other; until they are collected they keep their weights. Later, for the
         # caller's frame has this one.
         asyncio.get_running_loop().call_later(0.5, _collect)
 
-    def _becomes(self, version: str, state: State) -> None:
-        self._next = version, state
-        self._tell(version, state)
+    def _becomes(self, coming: tuple[str, State] | None) -> None:
+        before, self._next = self._next, coming
+        if before:
+            self._tell_if_gone(before[0])
+        if coming:
+            self._tell(*coming)
+
+    def _tell_if_gone(self, version: str | None) -> None:
+        """After a rollback the same version may be in memory once more, or be loaded."""
+        if version not in [info.version for info in self.infos()]:
+            self._tell(version, "unloaded")
 
     def _tell(self, version: str | None, state: "State | str") -> None:
         if not self._background:

@@ -89,8 +89,8 @@ class ServedModels:
         return not self._stopping
 
     def models(self) -> list[ServedInfo]:
-        """As `Service` says; a shadow comes after the models."""
-        infos = [info for place in self._all_places() for info in place.infos()]
+        """As `Service` says; a shadow is none of them, for nobody may ask it."""
+        infos = [info for place in self._places.values() for info in place.infos()]
         return [self._told(info) for info in infos]
 
     def model(self, name: str, version: str | None = None) -> ServedInfo:
@@ -161,7 +161,7 @@ class ServedModels:
         current = place.current
         if version is None and current is not None:
             return current
-        candidates = [model for other in self._all_places() for model in other.in_memory() if model.name == name]
+        candidates = list(place.in_memory())
         for model in candidates:
             if model.version == version:
                 return model

@@ -67,7 +67,7 @@ def router(service: Service) -> APIRouter:
 
     @routes.get("/models", response_model=ModelList)
     async def list_models(request: Request) -> Response:
-        """The models that are served, with every version that is in memory."""
+        """The models that are served, with every version that is in memory; not those that only shadow one."""
         return _json(to_json({"models": service.models()}))
 
     @routes.get("/models/{name}", response_model=ModelInfo, responses=NOT_FOUND)

@@ -273,13 +273,16 @@ def test_a_shadow_is_asked_too_and_disagreements_are_told_without_the_text(regis
     async def scenario():
         shadow = {"tagger": "models:/tagger@challenger"}
         async with serving("models:/tagger@champion", shadow=shadow, shadow_share=0.5) as service:
-            assert [(m.version, m.state) for m in service.models()] == [("1", "ready"), ("2", "ready")]
+            # It has no time for those who would ask it, so nobody may: it is as if it were not there.
+            assert [(m.version, m.state) for m in service.models()] == [("1", "ready")]
+            with pytest.raises(NotFound, match="no version '2' of the model 'tagger' in memory; expected one of 1"):
+                service.model("tagger", "2")
+            with pytest.raises(NotFound, match="no version '2'"):
+                await service.predict("tagger", [TEXT], version="2")
             for _ in range(4):
                 assert (await service.predict("tagger", [TEXT])).version == "1"
             await until(lambda: len(service.notes.agreements) == 2)
             assert set(service.notes.agreements) == {("tagger", "1", "tagger", "2", False)}
-            # Who asks for it by its version gets its answer.
-            assert (await service.predict("tagger", [TEXT], version="2")).version == "2"
 
     asyncio.run(scenario())
     assert "the shadow disagrees: 'tagger' version 1 says" in caplog.text and "cat" not in caplog.text
