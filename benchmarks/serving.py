@@ -128,6 +128,7 @@ def main() -> None:
     parser.add_argument("--overload-seconds", type=float, default=120.0)
     parser.add_argument("--connections", type=int, default=512, help="of the overload, at most")
     parser.add_argument("--moves", type=int, default=20, help="of the alias")
+    parser.add_argument("--move-clients", type=int, default=8, help="that ask while it moves")
     parser.add_argument("--stops", type=int, default=3, help="by SIGTERM")
     parser.add_argument("--results", type=Path, help="a file where figures are kept")
     args = parser.parse_args()

@@ -65,12 +65,14 @@ def alias(bench: Bench) -> None:
         versions = [registry.log(str(model), bench.name) for model in models]
         registry.move(bench.name, versions[0])
         seconds: list[float] = []
+        memory: list[float] = []
         with bench.served(bench.telmo(f"models:/{bench.name}@champion")) as (server,):
-            bench.load.begin("closed", clients=8, seconds=1e4, keep=str(bench.folder / "kept"))
+            bench.load.begin("closed", clients=args.move_clients, seconds=1e4, keep=str(bench.folder / "kept"))
             for move in range(1, args.moves + 1):
                 time.sleep(1.0)
                 registry.move(bench.name, versions[move % 2])
                 seconds.append(moved(server, bench.name, versions[move % 2]))
+                memory.append(server.memory())
             time.sleep(1.0)
             found = Asked(bench.load.end(at_once=True))
     right, wrong = 0, []
@@ -84,6 +86,12 @@ def alias(bench: Bench) -> None:
             else:
                 wrong.append(answer)
     bench.tell(f"seconds of {args.moves} moves", spread(seconds, ".1f"))
+    told = ", ".join(f"{memory[k]:,.0f}" for k in sorted({0, *range(9, len(memory), max(10, len(memory) // 6))}))
+    bench.tell("resident MB after moves", told)
+    # The first moves fill what stays; a version that is not let go adds its weights with each move.
+    tenth = 1 + len(memory) // 10
+    grown = median(memory[-tenth:]) - median(memory[len(memory) // 2 :][:tenth])
+    bench.tell("the last tenth over that in the middle", f"{grown:+,.0f} MB")
     bench.tell("answers", found.told())
     bench.tell("requests that failed", f"{found.failed}", "0", found.failed == 0)
     bench.tell("answers of the version that they name", f"{right:,}", f"all {len(found.times):,}", not wrong)
@@ -114,11 +122,11 @@ def apart(one: dict[str, Any], other: dict[str, Any]) -> float:
 def moved(server: Server, name: str, version: str) -> float:
     """Seconds until the server says that this version answers."""
     began = time.perf_counter()
-    while time.perf_counter() - began < 60:
+    while time.perf_counter() - began < 600:
         if json.loads(server.get(f"/v1/models/{name}") or "{}").get("version") == version:
             return time.perf_counter() - began
         time.sleep(0.05)
-    sys.exit(f"error: version {version} does not answer after 60 s")
+    sys.exit(f"error: version {version} does not answer after 600 s")
 
 
 def stop(bench: Bench) -> None:
