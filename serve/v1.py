@@ -8,6 +8,7 @@ import numpy as np
 import orjson
 from fastapi import APIRouter
 from pydantic_core import to_json
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -73,6 +74,9 @@ def router(service: Service) -> APIRouter:
     @routes.get("/models/{name}", response_model=ModelInfo, responses=NOT_FOUND)
     async def describe_model(request: Request, name: str) -> Response:
         """The version of a model that answers now."""
+        if name.endswith((":predict", ":embed")):
+            # Else it would be a model that there is not.
+            raise HTTPException(405, headers={"Allow": "POST"})
         return _json(to_json(service.model(name)))
 
     @routes.post(

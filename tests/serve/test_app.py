@@ -177,10 +177,15 @@ def test_a_large_body_is_refused_however_it_is_sent(client):
         assert client.post("/v1/models/pets:predict", content=content).status_code == 200
 
 
-def test_a_path_and_a_method_that_are_not_there_are_named(client):
+def test_a_path_that_is_not_there_is_named(client):
     assert told(client.get("/predict")) == (404, {"detail": "not found: GET /predict"})
-    answer = client.get("/v1/models/pets:predict")
-    assert answer.status_code in (404, 405)
+
+
+@pytest.mark.parametrize("action", ["predict", "embed"])
+def test_a_question_that_is_not_posted_is_told_so(client, action):
+    answer = client.get(f"/v1/models/pets:{action}")
+    assert (answer.status_code, answer.headers["Allow"]) == (405, "POST")
+    assert answer.json()["detail"] == f"method not allowed: GET /v1/models/pets:{action}"
 
 
 def test_a_protocol_tells_problems_in_its_own_form_and_a_middleware_comes_first(service):

@@ -3,8 +3,10 @@
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, given, settings
+from hypothesis.strategies import sampled_from
 from reference.fake_service import FakeService
 from reference.listening import listening, protocols_app
+from reference.telmo_serve import telmo_serve
 from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi.checks import (
     content_type_conformance,
@@ -15,24 +17,35 @@ from schemathesis.specs.openapi.checks import (
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
 
 
-@pytest.fixture(scope="module")
-def document():
-    with listening(protocols_app(FakeService())) as address:
-        yield schemathesis.openapi.from_url(f"http://{address}/openapi.json")
+OPTIONS = settings(
+    max_examples=10, derandomize=True, deadline=None, suppress_health_check=list(HealthCheck), database=None
+)
 
 
-def test_every_route_does_as_the_document_says(document):
-    options = settings(
-        max_examples=10, derandomize=True, deadline=None, suppress_health_check=list(HealthCheck), database=None
-    )
-    for operation in (result.ok() for result in document.get_all_operations()):
+def hold(address, models):
+    """Try every operation of the document of a server that has these models."""
+    document = schemathesis.openapi.from_url(f"http://{address}/openapi.json")
+    operations = [result.ok() for result in document.get_all_operations()]
+    for operation in operations:
 
-        @options
-        @given(case=operation.as_strategy())
-        def holds(case):
+        @OPTIONS
+        @given(case=operation.as_strategy(), model=sampled_from(models))
+        def holds(case, model):
             # Of a model that is there more can be asked.
             for field in {"model", "name"} & set(case.path_parameters):
-                case.path_parameters[field] = "kinds"
-            case.call_and_validate(checks=CHECKS)
+                case.path_parameters[field] = model
+            case.call_and_validate(checks=CHECKS, timeout=120)
 
         holds()
+    assert len(operations) > 20
+
+
+def test_every_route_does_as_the_document_says():
+    with listening(protocols_app(FakeService())) as address:
+        hold(address, ["kinds"])
+
+
+@pytest.mark.slow
+def test_every_route_of_a_real_server_does_as_its_document_says(house, model_folders):
+    with telmo_serve(house, *model_folders.values(), "--log-level", "error") as server:
+        hold(server.address, ["tiny-classification", "tiny-tagging"])

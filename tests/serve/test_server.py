@@ -6,35 +6,15 @@ import os
 import shutil
 import signal
 import socket
-import subprocess
-import sys
 import threading
 import time
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from reference.telmo_serve import SOON, telmo_serve
 
 from embeddings.errors import OutputError
 from serve.listener import listen
-
-SOON = 120
-
-
-@contextmanager
-def server(house, *arguments):
-    """A server, ready, with its address; and what it writes to standard error."""
-    command = [sys.executable, "-m", "pipeline.cli", "serve", *map(str, arguments), "--port", "0"]
-    environment = os.environ | {"PYTHONPATH": str(house)}
-    process = subprocess.Popen(command, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    try:
-        ready = process.stdout.readline()
-        process.address = ready.split("http://")[1].split()[0] if "http://" in ready else None
-        yield process
-    finally:
-        if process.poll() is None:
-            process.terminate()
-        process.communicate(timeout=SOON)
 
 
 def ask(address, texts, connection=None):
@@ -59,7 +39,7 @@ def worker_of(process):
 
 @pytest.fixture(scope="module")
 def running(house, model_folders):
-    with server(house, *model_folders.values()) as process:
+    with telmo_serve(house, *model_folders.values()) as process:
         yield process
 
 
@@ -94,7 +74,7 @@ def test_every_accepted_request_is_answered_when_the_server_stops(house, model_f
                 broken.append(error)
                 return
 
-    with server(house, model_folders["classification"]) as process:
+    with telmo_serve(house, model_folders["classification"]) as process:
         clients = [threading.Thread(target=client) for _ in range(8)]
         for thread in clients:
             thread.start()
@@ -118,7 +98,7 @@ def broken_model(model_folders, tmp_path):
 
 
 def test_a_model_that_cannot_be_loaded_ends_the_server_with_one_message(house, broken_model):
-    with server(house, broken_model) as process:
+    with telmo_serve(house, broken_model) as process:
         assert process.address is None
         assert process.wait(SOON) == 1
         (message,) = process.stderr.read().splitlines()
