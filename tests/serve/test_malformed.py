@@ -1,5 +1,7 @@
+import asyncio
 import json
 
+import httpx2
 import pytest
 from reference.malformed import malformed
 
@@ -11,15 +13,27 @@ def client(served, model_folders):
     return served(*model_folders.values())
 
 
+AT_ONCE = 64
+
+
 def failures(client, numbers):
-    """What is wrong with the answers to requests."""
-    found = []
-    for number in numbers:
-        sent = malformed(number, MODELS)
-        answer = client.request(sent.method, sent.path, content=sent.content, headers=sent.headers)
-        reason = wrong(answer)
-        if reason:
-            found.append(f"request {number}, {sent.method} {sent.path[:60]}: {reason}")
+    """What is wrong with the answers to requests, of which many are under way at once."""
+    found, pending = [], iter(numbers)
+
+    async def ask(asking):
+        for number in pending:
+            sent = malformed(number, MODELS)
+            answer = await asking.request(sent.method, sent.path, content=sent.content, headers=sent.headers)
+            if reason := wrong(answer):
+                found.append(f"request {number}, {sent.method} {sent.path[:60]}: {reason}")
+
+    async def ask_all():
+        transport = httpx2.ASGITransport(client.app, raise_app_exceptions=False)
+        async with httpx2.AsyncClient(transport=transport, base_url="http://testserver", timeout=None) as asking:
+            await asyncio.gather(*(ask(asking) for _ in range(AT_ONCE)))
+
+    # Where the application lives.
+    client.portal.call(ask_all)
     return found
 
 
