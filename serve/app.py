@@ -3,25 +3,24 @@
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from importlib.metadata import version
+from typing import Any
 
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.exceptions import HTTPException, RequestValidationError
 from fastapi_offline import FastAPIOffline
 from starlette.exceptions import HTTPException as StarletteHTTPException
 from starlette.middleware import Middleware
-from starlette.requests import ClientDisconnect
 from starlette.responses import Response
-from starlette.types import Scope
+from starlette.types import ASGIApp, Scope
 
-from embeddings.errors import InputError
 from serve import v1
 from serve.answers import Service
 from serve.body_limit import LimitBody
-from serve.direct_route import DirectRoute, Shortcut
-from serve.errors import Failed, NotUsable, RequestError
+from serve.direct_route import DirectRoute, Shortcuts
+from serve.errors import Failed, NotUsable
 from serve.first_problem import first_problem
 from serve.options import ServeOptions
-from serve.refusals import Form, Refusals
+from serve.refusals import FORESEEN, Form, Refusals
 from serve.request_facts import RequestFacts
 from serve.request_log import RequestLog
 
@@ -53,38 +52,55 @@ def build_app(
     """
     options = options or ServeOptions()
     refusals = Refusals(forms)
+    people = v1.router(service)
+    direct = [route for route in people.routes if isinstance(route, DirectRoute)]
     app = FastAPIOffline(
         title="Telmo",
         summary="Predictions of text models over ELMo.",
         version=version("telmo"),
-        middleware=[
-            Middleware(RequestLog, apologise=lambda scope: refusals(scope, Failed()), finished=finished),
-            *middlewares,
-            Middleware(LimitBody, most=options.max_body, refuse=refusals, streamed=streamed),
-        ],
         lifespan=lifespan,
+        # `serve.tracing` tells OpenTelemetry of requests.
+        telemetry={"tracing": False, "metrics": False},
     )
-    people = v1.router(service)
+    behind = [
+        Middleware(RequestLog, apologise=lambda scope: refusals(scope, Failed()), finished=finished),
+        *middlewares,
+        Middleware(LimitBody, most=options.max_body, refuse=refusals, streamed=streamed),
+        Middleware(Shortcuts, routes=direct, leave=streamed, refuse=refusals),
+    ]
+    _put_behind(behind, app)
     for router in (*routers, people):
         app.include_router(router)
-    for route in people.routes:
-        if isinstance(route, DirectRoute):
-            app.router.routes.insert(0, Shortcut(route, streamed))
-
     _add_refusals(app, refusals)
     return app
+
+
+def _put_behind(middlewares: Sequence[Middleware], app: FastAPI) -> None:
+    """Let requests come to an application through middlewares, and only what these leave to what it puts before its
+    router."""
+    build = app.build_middleware_stack
+
+    def build_behind() -> ASGIApp:
+        stack = build()
+        for middleware in reversed(middlewares):
+            stack = middleware.cls(stack, *middleware.args, **middleware.kwargs)
+        return stack
+
+    app.build_middleware_stack = build_behind  # type: ignore[method-assign]
 
 
 def _add_refusals(app: FastAPI, refusals: Refusals) -> None:
     """Have every error told in the words of the protocol that was spoken."""
 
-    @app.exception_handler(RequestError)
-    async def refuse(request: Request, error: RequestError) -> Response:
+    async def refuse(request: Request, error: Any) -> Response:
         return refusals(request.scope, error)
 
-    @app.exception_handler(InputError)
-    async def refuse_input(request: Request, error: InputError) -> Response:
-        return refusals(request.scope, NotUsable(str(error)))
+    for foreseen in FORESEEN:
+        app.add_exception_handler(foreseen, refuse)
+
+    @app.exception_handler(Exception)
+    async def apologise(request: Request, error: Exception) -> Response:
+        return refusals(request.scope, Failed())
 
     @app.exception_handler(RequestValidationError)
     async def refuse_parameter(request: Request, error: RequestValidationError) -> Response:
@@ -94,8 +110,3 @@ def _add_refusals(app: FastAPI, refusals: Refusals) -> None:
     async def refuse_path(request: Request, error: HTTPException) -> Response:
         message = f"{error.detail.lower()}: {request.method} {request.url.path}"
         return refusals.told(request.scope, error.status_code, message, error.headers)
-
-    @app.exception_handler(ClientDisconnect)
-    async def forget(request: Request, error: ClientDisconnect) -> Response:
-        # Nobody reads it; 499 is what nginx writes into its log.
-        return Response(status_code=499)

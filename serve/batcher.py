@@ -191,15 +191,28 @@ class Batcher:
                 if len(lane.queue) == 1 or self._goes_at(lane) <= request.since:
                     self._changed.notify()
         if full:
-            self.observer.refused(lane.model, "full")
-            message = f"{ahead} words wait for the model '{lane.model}' already; expected at most {self.queue_words}"
-            raise TooMany(message, self._seconds_for(lane, ahead))
+            raise self._too_many(lane, ahead)
         lane.began()
         total = sum(words)
         if facts:
             facts.words = (facts.words or 0) + total
         self.observer.queued(lane.model, total)
         return request
+
+    def check_room(self, lane: Lane) -> None:
+        """Refuse a request before anything is done for it, if there is no room for any.
+
+        Raises:
+            TooMany: too much waits already.
+        """
+        # A look without the condition: if it has just changed, `answer` finds out.
+        if (ahead := lane.ahead) >= self.queue_words:
+            raise self._too_many(lane, ahead)
+
+    def _too_many(self, lane: Lane, ahead: int) -> TooMany:
+        self.observer.refused(lane.model, "full")
+        message = f"{ahead} words wait for the model '{lane.model}' already; expected at most {self.queue_words}"
+        return TooMany(message, self._seconds_for(lane, ahead))
 
     def _seconds_for(self, lane: Lane, words: int) -> int:
         """Whole seconds in which so many words are computed, at the pace of before."""

@@ -15,17 +15,24 @@ async def unless_gone(request: Request, work: Coroutine[Any, Any, T]) -> T:
     Raises:
         ClientDisconnect: it has.
     """
-    task = asyncio.ensure_future(work)
+    task = asyncio.current_task()
+    assert task
+
+    def cancel(gone: asyncio.Future) -> None:
+        if not gone.cancelled():
+            task.cancel()
+
     gone = asyncio.ensure_future(_gone(request))
-    gone.add_done_callback(lambda _: task.cancel())
+    gone.add_done_callback(cancel)
     try:
-        return await task
+        return await work
     except asyncio.CancelledError:
         if gone.done() and not gone.cancelled():
+            task.uncancel()
             raise ClientDisconnect from None
-        task.cancel()
         raise
     finally:
+        gone.remove_done_callback(cancel)
         gone.cancel()
 
 

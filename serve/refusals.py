@@ -4,10 +4,15 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from pydantic_core import to_json
+from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import Scope
 
-from serve.errors import NotAuthenticated, RequestError
+from embeddings.errors import InputError
+from serve.errors import NotAuthenticated, NotUsable, RequestError
+
+FORESEEN = (RequestError, InputError, ClientDisconnect)
+"""Errors that a request may end with; any other is a fault of the server."""
 
 Form = Callable[[Scope, int, str], Any]
 """Makes of a request, a status and a message what JSON shall hold."""
@@ -29,8 +34,13 @@ class Refusals:
     def __init__(self, forms: Mapping[str, Form] | None = None):
         self._forms = dict(forms or {})
 
-    def __call__(self, scope: Scope, error: RequestError) -> Response:
+    def __call__(self, scope: Scope, error: RequestError | InputError | ClientDisconnect) -> Response:
         """The answer that tells an error."""
+        if isinstance(error, ClientDisconnect):
+            # Nobody reads it; 499 is what nginx writes into its log.
+            return Response(status_code=499)
+        if isinstance(error, InputError):
+            error = NotUsable(str(error))
         headers = {}
         if error.retry_after is not None:
             headers["retry-after"] = str(max(1, error.retry_after))

@@ -5,7 +5,6 @@ import base64
 import hashlib
 import re
 
-from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serve.access import path_of
@@ -77,11 +76,13 @@ class _WithScripts:
         await self._send(message)
 
 
+_LINES = [(name.encode(), value.encode()) for name, value in FIXED.items()]
+
+
 def _add(message: Message, policy: str) -> None:
-    headers = MutableHeaders(raw=list(message.get("headers", [])))
-    for name, value in FIXED.items():
-        headers.setdefault(name, value)
-    headers.setdefault("content-security-policy", policy)
-    if "etag" not in headers:
-        headers.setdefault("cache-control", "no-store")
-    message["headers"] = headers.raw
+    headers = list(message.get("headers", ()))
+    there = {name.lower() for name, _ in headers}
+    more = [*_LINES, (b"content-security-policy", policy.encode())]
+    if b"etag" not in there:
+        more.append((b"cache-control", b"no-store"))
+    message["headers"] = headers + [line for line in more if line[0] not in there]

@@ -110,6 +110,7 @@ class ServedModels:
         began = time.perf_counter()
         model = self._chosen(name, version)
         tell_model(model.name, model.version, len(texts))
+        self.batcher.check_room(model.predictions)
         words = check_size(texts, self.options, model.predictor.description.tokenizer)
         model.predictor.check(texts)
         if logits and model.info.task == "seq2seq":
@@ -132,6 +133,7 @@ class ServedModels:
         began = time.perf_counter()
         model = self._chosen(name, version)
         tell_model(model.name, model.version, len(texts))
+        self.batcher.check_room(model.embeddings)
         words = check_size(texts, self.options, model.predictor.description.tokenizer)
         model.predictor.check(texts, pairs=False)
         selection = _with_weights_of(model.info, selection)
