@@ -1,7 +1,7 @@
 """A trained model, ready to answer. The command line, the REST server and MLflow's pyfunc all ask this one."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path as FilePath
 from threading import Lock
 from typing import Any
@@ -23,8 +23,18 @@ from models.texts import mask_of, padded
 Text = str | Sequence[str | Sequence[str]]
 """A raw text, or its words; or for a model of pairs two of these."""
 
-Read = tuple[str, list[Token]]
-"""A raw text and its words."""
+
+@dataclass
+class Read:
+    """A raw text, its words, and what the biLM makes of them, `[layers, words, dim]`, if there is one."""
+
+    text: str
+    tokens: list[Token]
+    layers: np.ndarray | None = None
+
+    @property
+    def words(self) -> list[str]:
+        return [token.text for token in self.tokens]
 
 
 class Predictor:
@@ -126,10 +136,10 @@ class Predictor:
         """
         if self._embedder is None:
             raise InputError(f"the model '{self.description.name}' has no biLM; expected one that has")
-        read = [self._read(text, k)[1] for k, text in enumerate(texts)]
+        read = [self._read(text, k) for k, text in enumerate(texts)]
         with self._lock:
-            layers = self._embedder.embed([[token.text for token in tokens] for tokens in read])
-            return [(tokens, kept(x)) for tokens, x, kept in zip(read, layers, select, strict=True)]
+            layers = self._embedder.embed([one.words for one in read])
+            return [(one.tokens, kept(x)) for one, x, kept in zip(read, layers, select, strict=True)]
 
     @property
     def pairs(self) -> bool:
@@ -148,18 +158,29 @@ class Predictor:
         return next(iter(layer_weights(self._head).values()), None) if hasattr(encoder, "elmo") else None
 
     def _in_batches(self, texts: Sequence[Text], batch_size: int, answer: Callable[[list], list]) -> list:
-        """What `answer` gives for batches of texts and their tokens, in the order of the texts."""
+        """What `answer` gives for batches of texts that have been read, in the order of the texts."""
         if isinstance(texts, str):
             raise InputError("expected a list of texts, found one text")
         pairs = self.pairs
         read: list = [(self._read_pair if pairs else self._read)(text, k) for k, text in enumerate(texts)]
-        lengths = [max(len(tokens) for _, tokens in (one if pairs else (one,))) for one in read]
+        lengths = [max(len(side.tokens) for side in (one if pairs else (one,))) for one in read]
         predictions: list = [None] * len(read)
         with self._lock:
-            for batch in _batches(lengths, batch_size):
-                for k, prediction in zip(batch, answer([read[k] for k in batch]), strict=True):
-                    predictions[k] = prediction
+            for batch in _batches(lengths):
+                sides = [side for k in batch for side in (read[k] if pairs else (read[k],))]
+                self._embed(sides)
+                for piece in _pieces(batch, lengths, batch_size):
+                    for k, prediction in zip(piece, answer([read[k] for k in piece]), strict=True):
+                        predictions[k] = prediction
+                for side in sides:
+                    side.layers = None
         return predictions
+
+    def _embed(self, read: Sequence[Read]) -> None:
+        """Embed texts of any lengths together, where a head had better read those of like length."""
+        if self._embedder and self.description.kind != "tfidf":
+            for one, layers in zip(read, self._embedder.embed([one.words for one in read]), strict=True):
+                one.layers = layers
 
     def _read_pair(self, texts: Any, position: int) -> tuple[Read, Read]:
         first, second = (self._read(text, position) for text in _pair(texts, position))
@@ -167,7 +188,8 @@ class Predictor:
 
     def _read(self, text: Any, position: int) -> Read:
         raw = _raw(text, position)
-        return raw, tokenize(raw, self.description.tokenizer) if isinstance(text, str) else tokens_of_words(list(text))
+        tokens = tokenize(raw, self.description.tokenizer) if isinstance(text, str) else tokens_of_words(list(text))
+        return Read(raw, tokens)
 
     def _predict_batch(self, batch: list, logits: bool) -> list:
         if self.description.task == "tagging":
@@ -186,9 +208,9 @@ class Predictor:
         options, labels = self.description.head, self.description.labels
         scores, decoded, lengths = self._decode(batch)
         found = []
-        for (text, tokens), path in zip(batch, decoded, strict=True):
+        for read, path in zip(batch, decoded, strict=True):
             tags = answers(options, labels, path)
-            found.append(Tagging(tokens, tags, spans_of(text, tokens, tags)))
+            found.append(Tagging(read.tokens, tags, spans_of(read.text, read.tokens, tags)))
         if logits:
             found = [replace(one, logits=_by_word(labels, one, row)) for one, row in zip(found, scores, strict=True)]
         if paths:
@@ -202,20 +224,20 @@ class Predictor:
 
     def _decode(self, batch: list[Read]) -> tuple[np.ndarray, Any, np.ndarray]:
         """The head's scores, what it makes of them, and the words of each text."""
-        x = self._inputs([[token.text for token in tokens] for _, tokens in batch])
+        x = self._inputs(batch)
         lengths = x["mask"].sum(axis=1)
         scores = scorer(self._head)(x)
         return scores, self._head.decode(scores, lengths), lengths
 
-    def _inputs(self, sentences: list[list[str]]) -> dict[str, Any]:
+    def _inputs(self, batch: Sequence[Read]) -> dict[str, Any]:
         """What the head takes of a batch."""
         options = self.description.head
-        x: dict[str, Any] = {"mask": mask_of([len(words) for words in sentences])}
+        x: dict[str, Any] = {"mask": mask_of([len(one.tokens) for one in batch])}
         if self.description.kind == "tfidf":
-            return x | {"sentences": sentences}
+            return x | {"sentences": [one.words for one in batch]}
         if self._embedder:
-            x = padded(list(self._embedder.embed(sentences)))
-        return x | {"features": self._features.arrays(options, sentences)} if options.features else x
+            x = padded([one.layers for one in batch])  # type: ignore[misc]
+        return x | {"features": self._features.arrays(options, [one.words for one in batch])} if options.features else x
 
 
 def _pair(texts: Any, position: int) -> Any:
@@ -240,16 +262,38 @@ def _raw(text: Any, position: int) -> str:
     return raw
 
 
-def _batches(lengths: list[int], batch_size: int, batch_words: int = 16_384) -> Iterator[list[int]]:
-    """Positions of texts of like length, which keeps the padding small: at most so many texts and, padded, words."""
+TOGETHER = 8_192
+"""Words that are embedded at once, at most."""
+PADDING = 1_024
+"""Words that a head reads in no more than the time that two batches of its own take."""
+PADDED = 16_384
+"""Words of a head's batch with its padding, at most."""
+
+
+def _batches(lengths: list[int]) -> Iterator[list[int]]:
+    """Positions of texts that are embedded together, by length."""
     batch: list[int] = []
+    words = 0
     for k in sorted(range(len(lengths)), key=lengths.__getitem__):
-        if batch and (len(batch) == batch_size or (len(batch) + 1) * lengths[k] > batch_words):
+        words += lengths[k]
+        if batch and words > TOGETHER:
             yield batch
-            batch = []
+            batch, words = [], lengths[k]
         batch.append(k)
     if batch:
         yield batch
+
+
+def _pieces(batch: list[int], lengths: list[int], batch_size: int) -> Iterator[list[int]]:
+    """What a head reads at once of a batch: texts of like length, so that there is little padding."""
+    first = words = 0
+    for end, k in enumerate(batch):
+        words += lengths[k]
+        padded = (end + 1 - first) * lengths[k]
+        if end - first == batch_size or padded - words > PADDING or (padded > PADDED and end > first):
+            yield batch[first:end]
+            first, words = end, lengths[k]
+    yield batch[first:]
 
 
 def _by_word(labels: list[str], answer: Tagging, numbers: np.ndarray) -> list[dict[str, float]]:

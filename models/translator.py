@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from embeddings.errors import InputError
-from embeddings.tokenizer import Token, text_of
+from embeddings.tokenizer import text_of
 from models.predictions import Attention, Hypothesis, Prediction, Translation
-from models.predictor import Predictor, Text
+from models.predictor import Predictor, Read, Text
 from models.seq2seq_vocabulary import BEGIN, END, MARKS, TargetVocabulary, padded
 
 
@@ -59,12 +59,10 @@ class Translator(Predictor):
             raise InputError(f"n_best {n_best} with a beam of {beam}; expected at least 1 and at most the beam")
         return self._in_batches(texts, batch_size, lambda batch: self._translate(batch, beam, n_best, attention))
 
-    def _translate(
-        self, batch: list[tuple[str, list[Token]]], beam: int, n_best: int, attention: bool
-    ) -> list[Translation]:
+    def _translate(self, batch: list[Read], beam: int, n_best: int, attention: bool) -> list[Translation]:
         vocabulary = TargetVocabulary(self.description.labels)
-        sentences = [[token.text for token in tokens] for _, tokens in batch]
-        x = self._inputs(sentences)
+        sentences = [one.words for one in batch]
+        x = self._inputs(batch)
         numbers, scores = self._head.translate(x, beam, n_best)
         # A source has fewer translations than were asked for if the beam ran dry.
         words = [
