@@ -6,9 +6,8 @@ from importlib.metadata import version
 from typing import Any
 
 from fastapi import APIRouter, FastAPI, Request
-from fastapi.exceptions import HTTPException, RequestValidationError
+from fastapi.exceptions import RequestValidationError
 from fastapi_offline import FastAPIOffline
-from starlette.exceptions import HTTPException as StarletteHTTPException
 from starlette.middleware import Middleware
 from starlette.responses import Response
 from starlette.types import ASGIApp, Scope
@@ -105,8 +104,3 @@ def _add_refusals(app: FastAPI, refusals: Refusals) -> None:
     @app.exception_handler(RequestValidationError)
     async def refuse_parameter(request: Request, error: RequestValidationError) -> Response:
         return refusals(request.scope, NotUsable(first_problem(error.errors())))
-
-    @app.exception_handler(StarletteHTTPException)
-    async def refuse_path(request: Request, error: HTTPException) -> Response:
-        message = f"{error.detail.lower()}: {request.method} {request.url.path}"
-        return refusals.told(request.scope, error.status_code, message, error.headers)

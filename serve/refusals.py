@@ -4,14 +4,15 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from pydantic_core import to_json
-from starlette.requests import ClientDisconnect
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Scope
 
 from embeddings.errors import InputError
 from serve.errors import NotAuthenticated, NotUsable, RequestError
 
-FORESEEN = (RequestError, InputError, ClientDisconnect)
+FORESEEN = (RequestError, InputError, ClientDisconnect, HTTPException)
 """Errors that a request may end with; any other is a fault of the server."""
 
 Form = Callable[[Scope, int, str], Any]
@@ -34,11 +35,14 @@ class Refusals:
     def __init__(self, forms: Mapping[str, Form] | None = None):
         self._forms = dict(forms or {})
 
-    def __call__(self, scope: Scope, error: RequestError | InputError | ClientDisconnect) -> Response:
+    def __call__(self, scope: Scope, error: RequestError | InputError | ClientDisconnect | HTTPException) -> Response:
         """The answer that tells an error."""
         if isinstance(error, ClientDisconnect):
             # Nobody reads it; 499 is what nginx writes into its log.
             return Response(status_code=499)
+        if isinstance(error, HTTPException):
+            message = f"{error.detail.lower()}: {scope['method']} {Request(scope).url.path}"
+            return self._told(scope, error.status_code, message, error.headers)
         if isinstance(error, InputError):
             error = NotUsable(str(error))
         headers = {}
@@ -46,10 +50,9 @@ class Refusals:
             headers["retry-after"] = str(max(1, error.retry_after))
         if isinstance(error, NotAuthenticated):
             headers["www-authenticate"] = "Bearer"
-        return self.told(scope, error.status, str(error), headers)
+        return self._told(scope, error.status, str(error), headers)
 
-    def told(self, scope: Scope, status: int, message: str, headers: Mapping[str, str] | None = None) -> Response:
-        """An answer of some status."""
+    def _told(self, scope: Scope, status: int, message: str, headers: Mapping[str, str] | None) -> Response:
         path = scope.get("path", "")
         form = next((form for begin, form in self._forms.items() if path.startswith(begin)), plain)
         body = to_json(form(scope, status, message))
