@@ -73,9 +73,10 @@ def outboxes(address: str | None = None) -> list[Path]:
     folder = cache_folder() / "outbox"
     found = []
     for journal in folder.glob(f"{_digest(address) if address else '*'}/*/{_JOURNAL}"):
-        # Another process may have emptied it since.
+        # Another process may have emptied it since, or be about to make it: what is written is locked.
         with suppress(FileNotFoundError):
-            found.append((journal.parent.stat().st_mtime, journal.parent))
+            if journal.stat().st_size:
+                found.append((journal.parent.stat().st_mtime, journal.parent))
     return [folder for _, folder in sorted(found)]
 
 
@@ -106,9 +107,7 @@ class Outbox:
         except (OSError, sqlite3.Error) as error:
             if "locked" in str(error):
                 raise InUse from None
-            raise OutputError(
-                f"{folder}: cannot be written ({error}); expected a place for what MLflow is told; TELMO_CACHE moves it"
-            ) from None
+            raise _not_written(folder, error) from None
         self.run_ids = {row.key: row.run_id for row in self.runs() if row.run_id}
         """MLflow's ids of the runs that it has, by their keys."""
 
@@ -145,9 +144,9 @@ class Outbox:
 
     def began(self, key: str, run_id: str, goes_on: bool, started: int) -> None:
         """Note that MLflow has the run, and when it began there."""
-        about = json.dumps(self.run(key).about | {"started": started})
         self.run_ids[key] = run_id
-        self._do("UPDATE runs SET run_id = ?, goes_on = ?, about = ? WHERE key = ?", run_id, goes_on, about, key)
+        told = "UPDATE runs SET run_id = ?, goes_on = ?, about = json_set(about, '$.started', ?) WHERE key = ?"
+        self._do(told, run_id, goes_on, started, key)
 
     def has_begun(self) -> bool:
         """Whether MLflow has one of the runs."""
@@ -160,8 +159,8 @@ class Outbox:
 
     def end(self, key: str, status: str, when: int | None = None) -> None:
         """Note that a run ended, now or then, in milliseconds."""
-        about = json.dumps(self.run(key).about | {"ended": when or milliseconds()})
-        self._do("UPDATE runs SET status = ?, about = ? WHERE key = ?", status, about, key)
+        told = "UPDATE runs SET status = ?, about = json_set(about, '$.ended', ?) WHERE key = ?"
+        self._do(told, status, when or milliseconds(), key)
         self.add(key, "end", {})
 
     def runs(self) -> list[RunRow]:
@@ -175,8 +174,8 @@ class Outbox:
 
     def add(self, key: str, kind: str, body: dict[str, Any]) -> int:
         """Note what a run tells; gives the number of the entry."""
-        with self._lock:
-            found = self._journal.execute(
+        with self._open() as journal:
+            found = journal.execute(
                 "INSERT INTO entries (key, kind, body) VALUES (?, ?, ?)", (key, kind, json.dumps(body))
             )
             return int(found.lastrowid or 0)
@@ -193,8 +192,8 @@ class Outbox:
 
     def sent(self, entries: Sequence[Entry]) -> None:
         """Strike out what was sent."""
-        with self._lock:
-            self._journal.executemany("DELETE FROM entries WHERE number = ?", [(entry.number,) for entry in entries])
+        with self._open() as journal:
+            journal.executemany("DELETE FROM entries WHERE number = ?", [(entry.number,) for entry in entries])
         for entry in entries:
             if "place" in entry.body:
                 shutil.rmtree(self.folder / entry.body["place"], ignore_errors=True)
@@ -244,8 +243,22 @@ class Outbox:
         return int(1000 * max(file.stat().st_mtime for file in files if file.exists()))
 
     def _do(self, command: str, *values: Any) -> list[tuple]:
-        with self._lock:
-            return self._journal.execute(command, values).fetchall()
+        with self._open() as journal:
+            return journal.execute(command, values).fetchall()
+
+    @contextmanager
+    def _open(self) -> Iterator[sqlite3.Connection]:
+        try:
+            with self._lock:
+                yield self._journal
+        except sqlite3.OperationalError as error:
+            raise _not_written(self.folder, error) from None
+
+
+def _not_written(folder: Path, error: Exception) -> OutputError:
+    return OutputError(
+        f"{folder}: cannot be written ({error}); expected a place for what MLflow is told; TELMO_CACHE moves it"
+    )
 
 
 def _link(source: str, target: str) -> None:
