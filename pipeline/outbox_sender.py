@@ -80,7 +80,10 @@ class Sender(threading.Thread):
             event.set()
         while self.is_alive() and not self._hangs():
             self.join(0.1)
-        return not self.is_alive() and not len(self.outbox)
+        if self.is_alive():
+            self._tell_of(TimeoutError(f"no answer in {LONGEST_REQUEST:g} seconds"))
+            return False
+        return not len(self.outbox)
 
     def _hangs(self) -> bool:
         return not self._with_files and time.monotonic() - self._moved > LONGEST_REQUEST
@@ -143,7 +146,7 @@ class Sender(threading.Thread):
                 for entry in entries:
                     self._send_alike(outbox, [entry])
                 return
-            self._tell_once("refused", f"MLflow refuses what a run tells it ({entries[0].kind}): {_first_line(error)}")
+            self._tell_once("refused", f"MLflow refuses what a run tells it ({entries[0].kind}): {first_line(error)}")
         outbox.sent(entries)
         self._moved = time.monotonic()
 
@@ -164,7 +167,7 @@ class Sender(threading.Thread):
     def _tell_of(self, error: Exception) -> None:
         self._tell_once(
             "down",
-            f"{self.delivery.shown}: {_first_line(error)}; what this run tells MLflow is kept in {self.outbox.folder} "
+            f"{self.delivery.shown}: {first_line(error)}; what this run tells MLflow is kept in {self.outbox.folder} "
             "and sent when that can be done: now, with the next telmo command that tells MLflow something, or by "
             "telmo sync",
         )
@@ -178,7 +181,6 @@ class Sender(threading.Thread):
 def send_left(outbox: Outbox, send: Callable[[Outbox], None]) -> None:
     """Send an outbox that a process has left, and remove it. A run that could not say how it ended was killed."""
     last = outbox.last_change()
-    send(outbox)
     for row in outbox.runs():
         if row.status is None:
             outbox.end(row.key, "KILLED", last)
@@ -186,5 +188,6 @@ def send_left(outbox: Outbox, send: Callable[[Outbox], None]) -> None:
     outbox.remove()
 
 
-def _first_line(error: Any) -> str:
+def first_line(error: Any) -> str:
+    """What an error says, in short."""
     return (str(error).splitlines() or [type(error).__name__])[0]

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from embeddings.errors import OutputError
 from pipeline.outbox import InUse, Outbox, outboxes
 from pipeline.outbox_delivery import Delivery
-from pipeline.outbox_sender import Sender, send_left
+from pipeline.outbox_sender import Sender, first_line, send_left
 from pipeline.tracking import tracking_address
 
 
@@ -19,10 +19,10 @@ def sync_stage(tell: Callable[[str], None]) -> int:
         The number of runs that were sent.
 
     Raises:
-        OutputError: MLflow does not answer; everything is kept.
+        OutputError: MLflow does not answer, or takes no run of some of them, of which it is told; these are kept.
     """
     address = tracking_address()
-    delivery, sent = Delivery(address), 0
+    delivery, sent, kept = Delivery(address), 0, 0
     mine = outboxes(address)
     for folder in mine:
         try:
@@ -35,9 +35,16 @@ def sync_stage(tell: Callable[[str], None]) -> int:
             send_left(outbox, Sender(outbox, delivery, tell).send)
         except Exception as error:
             outbox.close()
-            raise OutputError(f"{delivery.shown}: {str(error).splitlines()[0]}; {folder} is kept") from None
+            told = f"{delivery.shown}: {first_line(error)}; {folder} is kept"
+            if not delivery.is_hopeless(error):
+                raise OutputError(told) from None
+            tell(told)
+            kept += 1
+            continue
         sent += runs
     others = [folder for folder in outboxes() if folder not in mine]
     if others:
         tell(f"{others[0].parent.parent} holds {len(others)} more for other addresses; MLFLOW_TRACKING_URI names them")
+    if kept:
+        raise OutputError(f"{delivery.shown}: {sent} runs sent; {kept} of {len(mine)} folders are kept")
     return sent
