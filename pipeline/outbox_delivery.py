@@ -5,11 +5,11 @@ import logging
 import os
 from collections.abc import Sequence
 from typing import Any
-from urllib.parse import urlsplit
 
 from pipeline.data_hub import HUB
 from pipeline.model_checksum import MODEL_CHECKSUM
 from pipeline.outbox import Entry, Outbox, RunRow
+from serve.registry import shown_address
 
 KEY = "telmo.run"
 """The tag by which a run is known whose id was not known yet."""
@@ -59,8 +59,7 @@ class Delivery:
     @property
     def shown(self) -> str:
         """The address without a password."""
-        parts = urlsplit(self.address)
-        return self.address.replace(f"{parts.username}:{parts.password}@", "") if parts.password else self.address
+        return shown_address(self.address)
 
     @property
     def _client(self) -> Any:
@@ -82,15 +81,17 @@ class Delivery:
     def begin(self, outbox: Outbox, row: RunRow) -> None:
         """Make a run, or find it, if it is there."""
         client, about = self._client, row.about
-        experiment = self._experiment(about["experiment"])
+        parent = outbox.run(row.parent).run_id if row.parent else None
+        # Runs stand below each other within an experiment only, and one of `mlflow run` may be in any.
+        experiment = client.get_run(parent).info.experiment_id if parent else self._experiment(about["experiment"])
         found = self._known(about, experiment) if about["wanted"] else None
         goes_on = found is not None and not about.get("adopted")
         # The answer of an earlier attempt may have been lost.
         found = found or self._by_key(row.key, experiment)
         tags = about["tags"] | {KEY: row.key}
         if found is None:
-            if row.parent:
-                tags["mlflow.parentRunId"] = outbox.run(row.parent).run_id
+            if parent:
+                tags["mlflow.parentRunId"] = parent
             found = client.create_run(experiment, start_time=about["started"], tags=tags, run_name=about["name"])
         elif about["wanted"]:
             client.update_run(found.info.run_id, status="RUNNING")
@@ -209,15 +210,28 @@ class Delivery:
 
     def _origin(self, body: dict[str, Any]) -> tuple[str | None, str | None]:
         """The run that trained a model, and the model, as far as they are known."""
-        name, _, version = body["model"].removeprefix("models:/").partition("/")
-        if body["model"].startswith("models:/"):
-            run_id = self._client.get_model_version(name, version).run_id
+        run_id = self._run_of_version(body["model"])
+        if run_id:
             return run_id, self._model_of(run_id)
         everywhere = [one.experiment_id for one in self._client.search_experiments()]
         runs = self._client.search_runs(everywhere, f"tags.`{MODEL_CHECKSUM}` = '{body['sha256']}'", max_results=1)
         if not runs:
             return None, None
         return runs[0].info.run_id, self._model_of(runs[0].info.run_id)
+
+    def _run_of_version(self, place: str) -> str | None:
+        """The run that made a version; None if it is none, or was deleted since."""
+        from mlflow.exceptions import MlflowException
+
+        if not place.startswith("models:/"):
+            return None
+        name, _, version = place.removeprefix("models:/").partition("/")
+        try:
+            return self._client.get_model_version(name, version).run_id
+        except MlflowException as error:
+            if not is_refused(error):
+                raise
+            return None
 
     def _model_of(self, run_id: str | None) -> str | None:
         """The model that a run has logged; its versions do not tell."""
@@ -229,10 +243,12 @@ class Delivery:
 
         if model_id and body.get("data"):
             self._client.log_inputs(run_id, models=[LoggedModelInput(model_id)])
-        data = body.get("data") or [None, None]
-        points = [
-            Metric(name, value, body["time"], 0, model_id, data[0], data[1]) for name, value in body["scores"].items()
-        ]
+        data, told = body.get("data") or [None, None], body.get("told", {})
+        points = []
+        for name, value in body["scores"].items():
+            # What the run was told already is the same point, which is there once.
+            when, step = told.get(name, (body["time"], 0))
+            points.append(Metric(name, value, when, step, model_id, data[0], data[1]))
         self._batch(run_id, metrics=points)
 
     def _source(self, outbox: Outbox, row: RunRow, entries: Sequence[Entry]) -> None:
@@ -253,12 +269,14 @@ class Delivery:
             if version is None:
                 (folder,) = (outbox.folder / body["place"]).iterdir()
                 mlflow.set_experiment(experiment_id=self._client.get_run(row.run_id).info.experiment_id)
-                with mlflow.start_run(row.run_id, log_system_metrics=False):
-                    scores = body["scores"] if asked["tokenizer"] else None
-                    version = log_model(folder, **asked, scores=scores)
-            # MLflow took this for the run's end.
-            self._client.update_run(row.run_id, status="RUNNING")
-            self._end(outbox, outbox.run(row.key), entries)
+                try:
+                    with mlflow.start_run(row.run_id, log_system_metrics=False):
+                        scores = body["scores"] if asked["tokenizer"] else None
+                        version = log_model(folder, **asked, scores=scores)
+                finally:
+                    # MLflow took this for the run's end, and a failure for the run's.
+                    self._client.update_run(row.run_id, status="RUNNING")
+                    self._end(outbox, outbox.run(row.key), entries)
             give_alias(self._client, asked["name"], asked["alias"], version)
             self._scores_of_model(row.run_id, self._model_of(row.run_id), body)
             self.versions[entry.key, entry.number] = version

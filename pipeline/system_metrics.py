@@ -2,6 +2,7 @@
 seconds, told by way of the outbox."""
 
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
@@ -24,6 +25,11 @@ class SystemMetrics(SystemMetricsMonitor):
 
     def monitor(self) -> None:
         """MLflow's own asks the server after each sample whether the run is still there."""
+        # A run is not the worse for a machine that tells nothing.
+        with suppress(Exception):
+            self._watch()
+
+    def _watch(self) -> None:
         # What processors do is measured from the call before.
         self.collect_metrics()
         self.aggregate_metrics()

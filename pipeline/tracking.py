@@ -57,6 +57,7 @@ class Run:
 
     def __init__(self, sender: Sender | None = None, key: str = "", again: bool = False):
         self._sender, self.key, self.again = sender, key, again
+        self._told: dict[str, tuple[int, int]] = {}
 
     @property
     def run_id(self) -> str:
@@ -74,8 +75,9 @@ class Run:
         self._tell("tags" if self.again else "params", {"values": _named(values)})
 
     def metrics(self, values: dict[str, float], step: int | None = None) -> None:
-        numbers = {name: float(value) for name, value in values.items()}
-        self._tell("metrics", {"values": numbers, "step": step, "time": milliseconds()})
+        numbers, now = {name: float(value) for name, value in values.items()}, milliseconds()
+        self._told |= dict.fromkeys(numbers, (now, step or 0))
+        self._tell("metrics", {"values": numbers, "step": step, "time": now})
 
     def data_set(self, name: str, checksum: str, context: str, sizes: dict[str, int] | None = None) -> None:
         """Say which data were used.
@@ -130,7 +132,7 @@ class Run:
 
         Args:
             folder, example, name, alias, tokenizer: as `serve.registry.log_model` takes them.
-            scores: that the model's page shows.
+            scores: that the model's page shows, as the run was told them last.
 
         Returns:
             The version, if there is one already.
@@ -140,7 +142,8 @@ class Run:
         with self._outbox.place() as place:
             self._outbox.link(folder, place)
             asked = {"example": example, "name": name, "alias": alias, "tokenizer": tokenizer}
-        body = {"asked": asked, "place": place.name, "scores": scores, "time": milliseconds()}
+        told = {metric: self._told[metric] for metric in scores if metric in self._told}
+        body = {"asked": asked, "place": place.name, "scores": scores, "told": told, "time": milliseconds()}
         number = self._outbox.add(self.key, "model", body)
         return self._sender.delivery.versions.get((self.key, number)) if self._sender.sent(number) else None
 
@@ -216,13 +219,13 @@ def start_run(
     with ExitStack() as stack:
         parent = _under_way.get()
         run = _nested(parent, tracking, stage, name) if parent else _begun(stack, tracking, stage, name, run_id)
-        values = config.model_dump(mode="json")
-        run.text(yaml.safe_dump(values, sort_keys=False, allow_unicode=True), "config.yaml")
-        if not run.again:
-            run._tell("given", {"values": _named(dict(flat(values)))})
-        run.params({f"version.{name}": version for name, version in versions().items()})
         token = _under_way.set(run)
         try:
+            values = config.model_dump(mode="json")
+            run.text(yaml.safe_dump(values, sort_keys=False, allow_unicode=True), "config.yaml")
+            if not run.again:
+                run._tell("given", {"values": _named(dict(flat(values)))})
+            run.params({f"version.{name}": version for name, version in versions().items()})
             yield run
         except BaseException as error:
             run.end("KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED")
@@ -283,8 +286,10 @@ def tracking_address() -> str:
     prefix, separator, path = found.partition("sqlite:///")
     if separator and not prefix:
         file = Path(path).absolute()
-        if file.is_file() and file.read_bytes()[:15] not in (b"", b"SQLite format 3"):
-            raise OutputError(f"{found}: the MLflow store cannot be used (no SQLite database)")
+        if file.is_file():
+            with file.open("rb") as database:
+                if database.read(15) not in (b"", b"SQLite format 3"):
+                    raise OutputError(f"{found}: the MLflow store cannot be used (no SQLite database)")
         return f"sqlite:///{file}"
     return found if ":" in found else str(Path(found).absolute())
 

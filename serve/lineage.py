@@ -80,7 +80,10 @@ def _if_there() -> Iterator[None]:
 
 
 def _version(client: Any, checksum: str, place: str | None) -> Any:
-    asked = client.get_model_version(*_parts(place)) if place else None
+    asked = None
+    if place:
+        with _if_there():
+            asked = client.get_model_version(*_parts(place))
     if asked and asked.tags.get(CHECKSUM) == checksum:
         return asked
     found = client.search_model_versions(f"tags.`{CHECKSUM}` = '{checksum}' AND tags.`telmo.task` = '{BILM}'")

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from embeddings.errors import ModelError
 from embeddings.source import find_source
@@ -97,7 +98,13 @@ def told(model: str) -> Iterator[Any]:
         yield mlflow
     except (mlflow.exceptions.MlflowException, OSError) as error:
         reason = str(error).splitlines()[0]
-        raise ModelError(f"{model}: not found in {mlflow.get_tracking_uri()} ({reason})") from None
+        raise ModelError(f"{model}: not found in {shown_address(mlflow.get_tracking_uri())} ({reason})") from None
+
+
+def shown_address(address: str) -> str:
+    """An address of MLflow without a password."""
+    parts = urlsplit(address)
+    return address.replace(f"{parts.username}:{parts.password}@", "") if parts.password else address
 
 
 def find_served(models: Sequence[str], shadows: Mapping[str, str]) -> dict[str, FoundModel]:
