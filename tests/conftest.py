@@ -101,17 +101,17 @@ def mlflow_database(postgresql):
     return "mlflow"
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture
 def tracking_uri(request, tmp_path, monkeypatch):
-    """An MLflow store of its own, once in SQLite and once in PostgreSQL, which the test and its child processes track
-    to; what has no other place lands in `tmp_path`."""
+    """An MLflow store of its own, in SQLite or as a test is parametrized (`reference.postgresql.both_stores`), which
+    the test and its child processes track to; what has no other place lands in `tmp_path`."""
     import mlflow
     from mlflow.tracking import fluent
     from mlflow.tracking._model_registry import utils as registry
     from mlflow.tracking._tracking_service import utils as service
 
     with ExitStack() as stack:
-        if request.param == "sqlite":
+        if getattr(request, "param", "sqlite") == "sqlite":
             uri = request.getfixturevalue("mlflow_store")(tmp_path)
         else:
             template = request.getfixturevalue("mlflow_database")

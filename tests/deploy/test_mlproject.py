@@ -49,7 +49,6 @@ def run(repository, stage, **parameters):
     return mlflow.projects.run(repository, stage, parameters=parameters, env_manager="local", experiment_name="telmo")
 
 
-@pytest.mark.parametrize("tracking_uri", ["sqlite"], indirect=True)
 def test_a_stage_runs_from_a_git_address_where_it_was_typed(house, repository, tracking_uri, python, tmp_path):
     (tmp_path / "mine.yaml").touch()
     submitted = run(repository, "train", config="mine.yaml", set="training.epochs=3")

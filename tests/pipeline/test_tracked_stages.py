@@ -5,6 +5,7 @@ import json
 import mlflow
 import pytest
 from mlflow.entities import LoggedModelOutput
+from reference.postgresql import both_stores
 
 from pipeline.cli import main
 from pipeline.config import Tracking
@@ -16,10 +17,7 @@ from pipeline.outbox import outboxes
 from pipeline.sentence_stream import Sentences
 from pipeline.tracking import start_run
 
-
-@pytest.fixture(autouse=True)
-def cache(tmp_path, monkeypatch):
-    monkeypatch.setenv("TELMO_CACHE", str(tmp_path / "cache"))
+pytestmark = pytest.mark.usefixtures("quick_outbox")
 
 
 def runs(stage):
@@ -53,7 +51,7 @@ def trained(folder, registry):
     with start_run(Tracking(), "train", "pets", Tracking()) as run:
         run.tags({MODEL_CHECKSUM: checksum_of_model(folder)})
         scores = {"test.accuracy": 0.5}
-        run.metrics(scores)
+        run.metrics(scores, step=7)
         return run, run.model(folder, "A cat.", "pets", "champion", scores)
 
 
@@ -63,6 +61,7 @@ def texts(tmp_path):
     return tmp_path / "test.csv"
 
 
+@both_stores
 def test_a_model_is_registered_and_its_page_has_the_scores(tracking_uri, model_folders, registry):
     run, version = trained(model_folders["classification"], registry)
     assert version == "1" and not outboxes()
@@ -71,7 +70,9 @@ def test_a_model_is_registered_and_its_page_has_the_scores(tracking_uri, model_f
     assert found.run_id == run.run_id and client.get_run(run.run_id).info.status == "FINISHED"
     (output,) = client.get_run(run.run_id).outputs.model_outputs
     (metric,) = client.get_logged_model(output.model_id).metrics
-    assert (metric.key, metric.value) == ("test.accuracy", 0.5)
+    assert (metric.key, metric.value, metric.step) == ("test.accuracy", 0.5, 7)
+    # The run has it once.
+    assert len(client.get_metric_history(run.run_id, "test.accuracy")) == 1
 
 
 def test_a_registration_that_failed_is_made_up_for_with_the_model_as_it_was(
@@ -85,6 +86,7 @@ def test_a_registration_that_failed_is_made_up_for_with_the_model_as_it_was(
     run, version = trained(folder, registry)
     assert version is None and len(outboxes()) == 1
     assert capsys.readouterr().err.count("\n") == 1
+    assert mlflow.get_run(run.run_id).info.status == "FINISHED"
     # Another training takes its place meanwhile.
     shutil.rmtree(folder)
     registry["down"] = False
@@ -98,19 +100,25 @@ def test_a_registration_that_failed_is_made_up_for_with_the_model_as_it_was(
     assert found.status == "FINISHED" and found.end_time - found.start_time < 60_000
 
 
-@pytest.mark.parametrize("by", ["folder", "version"])
+@pytest.mark.parametrize(
+    ("tracking_uri", "by"),
+    [("postgresql", "folder"), ("sqlite", "version"), ("sqlite", "deleted version")],
+    indirect=["tracking_uri"],
+)
 def test_an_evaluation_stands_below_the_run_that_trained_the_model(
     tracking_uri, model_folders, registry, texts, by, capsys
 ):
     folder = model_folders["classification"]
     run, _ = trained(folder, registry)
     asked = Evaluation(
-        model="models:/pets@champion" if by == "version" else str(folder),
+        model=str(folder) if by == "folder" else "models:/pets@champion",
         data=str(texts),
         texts=Texts(),
-        registered="models:/pets/1" if by == "version" else None,
+        registered=None if by == "folder" else "models:/pets/1",
         resamples=100,
     )
+    if by == "deleted version":
+        mlflow.MlflowClient().delete_model_version("pets", "1")
     found = evaluate_stage(asked, folder, tracking=Tracking())
     (told,) = runs("evaluate")
     assert told.data.tags["mlflow.parentRunId"] == run.run_id

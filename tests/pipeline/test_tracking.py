@@ -2,10 +2,9 @@
 
 import os
 import signal
-import socket
-import sqlite3
 import subprocess
 import sys
+import threading
 import time
 import urllib.request
 from contextlib import contextmanager
@@ -15,6 +14,7 @@ import pytest
 import yaml
 from matplotlib.figure import Figure
 from mlflow.entities import Metric
+from reference.postgresql import both_stores, free_port
 
 from embeddings.errors import OutputError
 from pipeline import outbox_sender
@@ -25,17 +25,12 @@ from pipeline.outbox_delivery import Delivery
 from pipeline.sync import sync_stage
 from pipeline.tracking import start_run, tracking_address
 
+pytestmark = pytest.mark.usefixtures("quick_outbox")
+
 
 class Config(Section):
     rate: float = 0.5
     units: tuple[int, ...] = (16,)
-
-
-@pytest.fixture(autouse=True)
-def cache(tmp_path, monkeypatch):
-    monkeypatch.setenv("TELMO_CACHE", str(tmp_path / "cache"))
-    for name, seconds in (("PACE", 0.02), ("LONGEST_PAUSE", 0.1), ("LAST_PATIENCE", 0.2)):
-        monkeypatch.setattr(outbox_sender, name, seconds)
 
 
 class Cut(ConnectionError):
@@ -82,12 +77,14 @@ def points(run, name):
     ]
 
 
+@both_stores
 def test_a_run_holds_all_that_it_was_told(tracking_uri, tmp_path, house, monkeypatch):
     (tmp_path / "train.csv").write_text("text,label\n")
     monkeypatch.chdir(tmp_path)
     git = ["git", "-c", "user.name=a", "-c", "user.email=a@b"]
     subprocess.run(["git", "init", "-q"], check=True)
     subprocess.run([*git, "commit", "-qm", "a", "--allow-empty"], check=True)
+    subprocess.run(["git", "remote", "add", "origin", "https://me:secret@example.org/a.git"], check=True)
     commit = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
     before = int(1000 * time.time())
     with begin() as run:
@@ -103,6 +100,7 @@ def test_a_run_holds_all_that_it_was_told(tracking_uri, tmp_path, house, monkeyp
     assert (found.data.params["rate"], found.data.params["units"]) == ("0.5", "[16]")
     assert found.data.params["version.mlflow"] == mlflow.__version__
     assert found.data.tags["mlflow.source.git.commit"] == commit
+    assert found.data.tags["mlflow.source.git.repoURL"] == "https://example.org/a.git"
     assert found.data.tags["mlflow.note.content"] == "**A run**" and found.data.tags["stage"] == "train"
     (data,) = found.inputs.dataset_inputs
     assert (data.dataset.name, data.dataset.digest, data.dataset.profile) == ("train.csv", "ab" * 18, '{"num_rows": 3}')
@@ -158,6 +156,7 @@ def test_a_server_that_is_down_from_the_start_hears_all_of_it_later(line, capsys
     assert the_run("child").data.tags["mlflow.parentRunId"] == found.info.run_id
 
 
+@both_stores
 def test_a_server_that_is_gone_for_a_while_hears_all_of_it(line, capsys):
     with begin() as run:
         for step in range(60):
@@ -172,6 +171,21 @@ def test_a_server_that_is_gone_for_a_while_hears_all_of_it(line, capsys):
     assert points(the_run(), "loss") == [(step, step) for step in range(60)]
     assert points(the_run(), "lost") == [(5, 1.0)]
     assert capsys.readouterr().err.count("\n") == 1 and not outboxes()
+
+
+def test_a_server_that_says_nothing_is_told_and_not_waited_for(line, monkeypatch, capsys):
+    monkeypatch.setattr(outbox_sender, "LONGEST_REQUEST", 0.2)
+    silence = threading.Event()
+    with begin() as run:
+        while not len(run.run_id) or run.key not in run._outbox.run_ids:
+            time.sleep(0.01)
+        monkeypatch.setattr(Delivery, "send", lambda *_: silence.wait(60))
+        run.metrics({"loss": 1.0})
+    told = capsys.readouterr().err
+    assert told.count("\n") == 1 and "no answer in 0.2 seconds; what this run tells MLflow is kept in" in told
+    silence.set()
+    run._sender.join()
+    monkeypatch.undo()
 
 
 def test_sync_sends_what_was_left_and_says_when_it_cannot(line):
@@ -204,7 +218,9 @@ def test_a_run_that_goes_on_is_the_same_run(tracking_uri):
     assert the_run("new").data.params["rate"] == "0.5"
 
 
-@pytest.mark.parametrize("answers_between", [False, True])
+@pytest.mark.parametrize(
+    ("tracking_uri", "answers_between"), [("sqlite", False), ("postgresql", True)], indirect=["tracking_uri"]
+)
 def test_a_run_that_was_never_sent_goes_on_as_the_same_run(line, answers_between):
     line["cut"] = True
     with pytest.raises(ValueError), begin() as run:
@@ -220,6 +236,16 @@ def test_a_run_that_was_never_sent_goes_on_as_the_same_run(line, answers_between
     found = the_run()
     assert points(found, "loss") == [(1, 3.0), (2, 2.0)] and found.info.status == "FINISHED"
     assert found.data.params["rate"] == "0.5" and not outboxes()
+
+
+def test_a_run_that_is_interrupted_as_it_begins_has_ended(tracking_uri, monkeypatch):
+    def interrupted():
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("pipeline.tracking.versions", interrupted)
+    with pytest.raises(KeyboardInterrupt), begin():
+        pytest.fail("began")
+    assert the_run().info.status == "KILLED"
 
 
 def test_what_a_killed_process_has_told_is_sent_by_the_next(tracking_uri, tmp_path, house):
@@ -239,6 +265,20 @@ os.kill(os.getpid(), 9)
     sync_stage(print)
     found = the_run("killed")
     assert len(points(found, "loss")) == 5 and found.info.status == "KILLED" and not outboxes()
+
+
+def test_one_that_mlflow_takes_no_more_keeps_none_of_the_others(tracking_uri):
+    client = mlflow.tracking.MlflowClient()
+    client.delete_experiment(client.create_experiment("gone"))
+    for name, experiment in (("lost", "gone"), ("left", "telmo")):
+        outbox = Outbox.new(tracking_uri)
+        outbox.begin(None, name=name, experiment=experiment, tags={}, wanted=None)
+        outbox.close()
+    told = []
+    with pytest.raises(OutputError, match="1 runs sent; 1 of 2 folders are kept"):
+        sync_stage(told.append)
+    assert len(told) == 1 and "the experiment 'gone' was deleted" in told[0] and str(outboxes()[0]) in told[0]
+    assert the_run("left").info.status == "KILLED"
 
 
 def test_what_mlflow_refuses_is_told_and_holds_nothing_up(tracking_uri, capsys):
@@ -293,25 +333,13 @@ def test_a_run_that_mlflow_run_has_begun_is_taken_up(tracking_uri, monkeypatch):
     client = mlflow.tracking.MlflowClient()
     begun = client.create_run(client.create_experiment("projects"), run_name="project").info.run_id
     monkeypatch.setenv("MLFLOW_RUN_ID", begun)
-    with begin() as run:
+    with begin() as run, begin("child"):
         assert run.run_id == begun
     assert the_run("project").data.params["rate"] == "0.5"
+    # In its experiment, where it is shown below it.
+    assert the_run("child").info.experiment_id == the_run("project").info.experiment_id
     with begin() as run:
         assert run.run_id != begun
-
-
-@contextmanager
-def locked(path):
-    with sqlite3.connect(path, isolation_level=None) as other:
-        other.execute("BEGIN EXCLUSIVE")
-        yield
-        other.execute("ROLLBACK")
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 @contextmanager
@@ -324,8 +352,10 @@ def server(folder, port):
         "--artifacts-destination",
         str(folder / "store"),
     ]
+    # Without eight processes for the judging of language models.
+    lean = os.environ | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
     with (folder / "server.log").open("a") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
+        process = subprocess.Popen(command, stdout=log, stderr=log, env=lean, start_new_session=True)
     try:
         deadline = time.monotonic() + 300
         while time.monotonic() < deadline:
@@ -355,14 +385,14 @@ def test_a_server_that_is_killed_and_comes_back_has_every_metric(tmp_path, monke
     with server(tmp_path, port):
         with_run = begin()
         run = with_run.__enter__()
-        train(run, range(100))
-    train(run, range(100, 300))
+        train(run, range(40))
+    train(run, range(40, 80))
     run.text("told while it was gone", "gone.txt")
     with server(tmp_path, port):
-        train(run, range(300, 400))
+        train(run, range(80, 120))
         with_run.__exit__(None, None, None)
-        assert points(the_run(), "loss") == [(step, step / 7) for step in range(400)]
-        assert len(points(the_run(), "norm")) == 400
+        assert points(the_run(), "loss") == [(step, step / 7) for step in range(120)]
+        assert len(points(the_run(), "norm")) == 120
         assert the_run().info.status == "FINISHED"
         assert mlflow.artifacts.load_text(f"runs:/{run.run_id}/gone.txt") == "told while it was gone"
     assert capsys.readouterr().err.count("\n") == 1 and not outboxes()

@@ -10,6 +10,11 @@ import tempfile
 from pathlib import Path
 from uuid import uuid4
 
+import pytest
+
+both_stores = pytest.mark.parametrize("tracking_uri", ["sqlite", "postgresql"], indirect=True)
+"""Of tests of what MLflow's stores might do differently: searches, and what is told twice."""
+
 
 def program(name):
     """The path of a program of PostgreSQL; Debian keeps most of them out of PATH. None if it is not on this machine."""

@@ -14,7 +14,7 @@ from embeddings.errors import ConfigError, InputError, ModelError
 from embeddings.source import find_source, load_bilm
 from models import Predictor
 from serve.lineage import heads_of, link_bilm
-from serve.registry import find_model, log_model, place_of
+from serve.registry import find_model, log_model, place_of, shown_address
 from serve.requirements import PACKAGES, pinned
 
 TEXT = "The cat isn't here."
@@ -99,7 +99,8 @@ def lineage(shared_tracking_uri, tiny_bilm_folder, model_folders):
         for _ in range(2):
             log_model(tiny_bilm_folder, "A text .", "bilm", None, "whitespace", {"forward_perplexity": 9.5})
     with mlflow.start_run() as training:
-        link_bilm(client, training.info.run_id, find_source(tiny_bilm_folder).checksum())
+        # The version that it was read from was deleted since.
+        link_bilm(client, training.info.run_id, find_source(tiny_bilm_folder).checksum(), "models:/bilm/9")
         log_model(model_folders["classification"], TEXT, "above")
     return pretraining.info.run_id, training.info.run_id
 
@@ -119,6 +120,10 @@ def test_a_bilm_gives_a_vector_for_each_text(lineage, tiny_bilm_folder):
         model.predict(texts, params={"layers": "3"})
     with pytest.raises(InputError, match="pool 'none'; expected mean or max"):
         model.predict(texts, params={"pool": "none"})
+
+
+def test_a_password_is_not_shown():
+    assert shown_address("postgresql://me:secret@example.org/mlflow") == "postgresql://example.org/mlflow"
 
 
 def test_a_model_and_its_bilm_name_each_other(lineage):

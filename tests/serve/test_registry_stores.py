@@ -5,11 +5,14 @@ from dataclasses import asdict
 
 import mlflow
 import pytest
+from reference.postgresql import both_stores
 
 from embeddings.errors import ModelError
 from models.description import DESCRIPTION, FORMAT, Description
 from models.options import HeadOptions
 from serve.registry import find_model, find_served, version_of
+
+pytestmark = both_stores
 
 
 @pytest.fixture
