@@ -1,15 +1,13 @@
 """How each thing that a run tells is said to MLflow. What is said twice, because an answer was lost, is there once."""
 
 import json
-import logging
-import os
 from collections.abc import Sequence
 from typing import Any
 
 from pipeline.data_hub import HUB
 from pipeline.model_checksum import MODEL_CHECKSUM
 from pipeline.outbox import Entry, Outbox, RunRow
-from serve.registry import shown_address
+from serve.quiet_mlflow import quiet_mlflow, without_login
 
 KEY = "telmo.run"
 """The tag by which a run is known whose id was not known yet."""
@@ -25,22 +23,6 @@ _MOST = {"metrics": 1000, "params": 100, "tags": 100}
 def is_refused(error: Exception) -> bool:
     """Whether it would be no use to say the same again."""
     return getattr(error, "error_code", None) in _REFUSED
-
-
-def quiet_mlflow() -> Any:
-    """MLflow without its bars, greetings and warnings, and without its own patience: the outbox tries again. A user's
-    settings win."""
-    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
-    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
-    import mlflow
-
-    # Alembic tells every step of making a new database.
-    for name in ("alembic", "mlflow", "urllib3.connectionpool"):
-        logging.getLogger(name).setLevel(logging.ERROR)
-    # It tells of a locked database in fifty lines.
-    logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
-    return mlflow
 
 
 class Delivery:
@@ -59,7 +41,7 @@ class Delivery:
     @property
     def shown(self) -> str:
         """The address without a password."""
-        return shown_address(self.address)
+        return without_login(self.address)
 
     @property
     def _client(self) -> Any:

@@ -8,7 +8,8 @@ from typing import Any
 
 from embeddings.errors import OutputError
 from pipeline.outbox import FILES, Entry, InUse, Outbox, outboxes
-from pipeline.outbox_delivery import Delivery, is_refused, quiet_mlflow
+from pipeline.outbox_delivery import Delivery, is_refused
+from serve.quiet_mlflow import quiet_mlflow, without_login
 
 AT_ONCE = 200
 PACE = 1.0
@@ -190,4 +191,4 @@ def send_left(outbox: Outbox, send: Callable[[Outbox], None]) -> None:
 
 def first_line(error: Any) -> str:
     """What an error says, in short."""
-    return (str(error).splitlines() or [type(error).__name__])[0]
+    return without_login((str(error).splitlines() or [type(error).__name__])[0])

@@ -8,7 +8,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from embeddings.errors import ModelError
 from embeddings.source import find_source
@@ -16,6 +15,7 @@ from embeddings.tokenizer import TokenizerName
 from models.description import DESCRIPTION, read_description
 from serve.aliases import CHALLENGER, CHAMPION, move_alias, standing_on
 from serve.lineage import BILM, CHECKSUM, add_head, bilm_tags, descent
+from serve.quiet_mlflow import quiet_mlflow, without_login
 
 SCORE = "telmo.score."
 """What the tags of a version begin with that tell its scores."""
@@ -92,19 +92,12 @@ def fetch_model(model: str, version: str | None, folder: str | None = None) -> F
 @contextlib.contextmanager
 def told(model: str) -> Iterator[Any]:
     """MLflow; what it finds wrong is told in the words of the house."""
-    import mlflow
-
+    mlflow = quiet_mlflow()
     try:
         yield mlflow
     except (mlflow.exceptions.MlflowException, OSError) as error:
         reason = str(error).splitlines()[0]
-        raise ModelError(f"{model}: not found in {shown_address(mlflow.get_tracking_uri())} ({reason})") from None
-
-
-def shown_address(address: str) -> str:
-    """An address of MLflow without a password."""
-    parts = urlsplit(address)
-    return address.replace(f"{parts.username}:{parts.password}@", "") if parts.password else address
+        raise ModelError(without_login(f"{model}: not found in {mlflow.get_tracking_uri()} ({reason})")) from None
 
 
 def find_served(models: Sequence[str], shadows: Mapping[str, str]) -> dict[str, FoundModel]:

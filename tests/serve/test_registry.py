@@ -1,6 +1,7 @@
 import ast
 import pickle
 import sys
+import time
 import traceback
 from importlib.metadata import version
 from pathlib import Path
@@ -14,7 +15,8 @@ from embeddings.errors import ConfigError, InputError, ModelError
 from embeddings.source import find_source, load_bilm
 from models import Predictor
 from serve.lineage import heads_of, link_bilm
-from serve.registry import find_model, log_model, place_of, shown_address
+from serve.quiet_mlflow import without_login
+from serve.registry import find_model, log_model, place_of, version_of
 from serve.requirements import PACKAGES, pinned
 
 TEXT = "The cat isn't here."
@@ -122,8 +124,18 @@ def test_a_bilm_gives_a_vector_for_each_text(lineage, tiny_bilm_folder):
         model.predict(texts, params={"pool": "none"})
 
 
-def test_a_password_is_not_shown():
-    assert shown_address("postgresql://me:secret@example.org/mlflow") == "postgresql://example.org/mlflow"
+@pytest.mark.parametrize("login", ["", "me:secret@", "me:se@cret@"])
+def test_a_password_is_not_shown(login):
+    told = "postgresql://{0}example.org/mlflow: failed for http://{0}127.0.0.1:9/api?of=a@b"
+    assert without_login(told.format(login)) == told.format("")
+
+
+def test_a_server_that_is_down_is_told_soon_and_without_its_password(registered, monkeypatch):
+    monkeypatch.setattr("mlflow.tracking._tracking_service.utils._tracking_uri", "http://me:secret@127.0.0.1:9")
+    began = time.monotonic()
+    with pytest.raises(ModelError, match=r"^models:/tagger@champion: not found in http://127.0.0.1:9 ") as told:
+        version_of("models:/tagger@champion")
+    assert "secret" not in str(told.value) and time.monotonic() - began < 60
 
 
 def test_a_model_and_its_bilm_name_each_other(lineage):
