@@ -51,7 +51,11 @@ class Version:
 
 
 def registered_models() -> dict[str, list[Version]]:
-    """All registered models, the newest version of each first."""
+    """All registered models, the newest version of each first.
+
+    Raises:
+        ModelError: the registry does not answer.
+    """
     with told("models:/") as mlflow:
         client, found = mlflow.MlflowClient(), {}
         for model in _all(client.search_registered_models):
@@ -94,6 +98,9 @@ def compare_versions(one: Version, other: Version) -> dict[str, Any]:
     Returns:
         `versions`, both; `scores`, for each metric that of the two and their difference; `params` of their runs that
         differ; and `data`, for train, validation and test name and digest.
+
+    Raises:
+        ModelError: the registry does not answer.
     """
     with told(one.place) as mlflow:
         runs = [_run(mlflow.MlflowClient(), version.run_id) for version in (one, other)]
@@ -159,7 +166,11 @@ def check_deletable(version: Version, with_aliases: bool) -> None:
 
 
 def current_version(name: str, alias: str) -> str | None:
-    """The version that an alias stands on, or None."""
+    """The version that an alias stands on, or None.
+
+    Raises:
+        ModelError: there is no such model, or the registry does not answer.
+    """
     with told(f"models:/{name}@{alias}") as mlflow:
         return standing_on(mlflow.MlflowClient(), name, alias)
 

@@ -37,7 +37,11 @@ def local_source(source: Any) -> Any:
 
 
 def registered_place(source: str) -> str:
-    """A place in MLflow by the number of the version, since the alias may move."""
+    """A place in MLflow by the number of the version, since the alias may move.
+
+    Raises:
+        ModelError: no version has the alias.
+    """
     return f"{source.split('@', maxsplit=1)[0]}/{version_of(source)}" if has_alias(source) else source
 
 

@@ -158,6 +158,10 @@ def log_model(
 
     Returns:
         The new version.
+
+    Raises:
+        ModelError, SourceError: the folder holds no model, or no biLM.
+        MlflowException: the registry does not take it.
     """
     import mlflow
 
@@ -208,8 +212,9 @@ def give_alias(client: Any, name: str, alias: str | None, version: str) -> None:
 
 
 def place_of(name: str, version: str) -> str:
-    """How a version is asked for: by its alias, if it has one."""
-    with told(f"models:/{name}/{version}") as mlflow:
+    """How a version is asked for: by its alias, if it has one and the registry tells."""
+    aliases: Mapping[str, str] = {}
+    with contextlib.suppress(ModelError), told(f"models:/{name}/{version}") as mlflow:
         aliases = mlflow.MlflowClient().get_registered_model(name).aliases
     alias = next((alias for alias, number in sorted(aliases.items()) if str(number) == version), None)
     return f"models:/{name}@{alias}" if alias else f"models:/{name}/{version}"

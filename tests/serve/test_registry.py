@@ -157,6 +157,7 @@ def test_the_first_version_is_the_champion_and_the_next_ones_challenge_it(lineag
     aliases = client.get_registered_model("bilm").aliases
     assert (str(aliases["champion"]), str(aliases["challenger"])) == ("1", "2")
     assert place_of("bilm", "1") == "models:/bilm@champion"
+    assert place_of("nobody", "1") == "models:/nobody/1"
 
 
 @pytest.mark.parametrize(
