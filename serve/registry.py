@@ -187,11 +187,20 @@ def log_model(
             signature=signature,
             model_config=config,
         )
+    tags |= {f"{SCORE}{metric}": repr(float(value)) for metric, value in (scores or {}).items()}
+    version = _registered(logged, name, tags)
+    give_alias(mlflow.MlflowClient(), name, alias, version)
+    return version
+
+
+def _registered(logged: Any, name: str, tags: dict[str, str]) -> str:
+    """The new version of a model that was logged; its run tells of which biLM."""
+    import mlflow
+
     client = mlflow.MlflowClient()
     with contextlib.suppress(mlflow.exceptions.MlflowException):
         client.create_registered_model(name)
-    tags |= {f"{SCORE}{metric}": repr(float(value)) for metric, value in (scores or {}).items()}
-    tags |= bilm_tags(client, logged.run_id)
+    tags = tags | bilm_tags(client, logged.run_id)
     made = client.create_model_version(
         name, logged.model_uri, logged.run_id, tags, description=descent(tags), model_id=logged.model_id
     )
@@ -201,7 +210,6 @@ def log_model(
         logged.model_id, {"mlflow.modelVersions": json.dumps([{"name": name, "version": version}])}
     )
     add_head(client, tags, name, version, logged.run_id)
-    give_alias(client, name, alias, version)
     return version
 
 
