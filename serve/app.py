@@ -67,14 +67,14 @@ def build_app(
         Middleware(LimitBody, most=options.max_body, refuse=refusals, streamed=streamed),
         Middleware(Shortcuts, routes=direct, leave=streamed, refuse=refusals),
     ]
-    _put_behind(behind, app)
+    put_behind(behind, app)
     for router in (*routers, people):
         app.include_router(router)
     _add_refusals(app, refusals)
     return app
 
 
-def _put_behind(middlewares: Sequence[Middleware], app: FastAPI) -> None:
+def put_behind(middlewares: Sequence[Middleware], app: FastAPI) -> None:
     """Let requests come to an application through middlewares, and only what these leave to what it puts before its
     router."""
     build = app.build_middleware_stack

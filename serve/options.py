@@ -40,7 +40,7 @@ class ServeOptions:
 
     workers: int = 1
     batch_words: int = 2_048
-    queue_words: int = 4_096
+    queue_words: int = 2_048
     max_wait_ms: float = 25.0
     poll_seconds: float = 5.0
     shadow: Mapping[str, str] = field(default_factory=dict)

@@ -16,6 +16,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, field_validator, model_validator
 from ray import serve
+from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serve.log_format import configure_logging
@@ -105,13 +106,14 @@ def build(args: RayServeOptions) -> serve.Application:
 
 def _application(models: list[str], options: ServeOptions) -> Any:
     """The application of a replica, in its process."""
+    from serve.app import put_behind
     from serve.registry import find_served
     from serve.worker import SWITCH, worker_app
 
     configure_logging(options.log_format, options.log_level)
     sys.setswitchinterval(SWITCH)
     app = worker_app(find_served(models, dict(options.shadow)), options)
-    app.add_middleware(_WithoutRequestId)
+    put_behind([Middleware(_WithoutRequestId)], app)
     return app
 
 

@@ -41,7 +41,7 @@ NOT_FOUND: dict[int | str, dict[str, Any]] = {
 PROBLEMS: dict[int | str, dict[str, Any]] = NOT_FOUND | {
     413: problem_example("1200 texts in this request; expected at most 1000"),
     422: problem_example("texts[1] has no words; expected at least one"),
-    429: problem_example("4090 words wait for the model 'docs-library' already; expected at most 4096"),
+    429: problem_example("2040 words wait for the model 'docs-library' already; expected at most 2048"),
     500: problem_example("internal error; the server's log says more"),
     503: problem_example("the model 'docs-library' is being unloaded"),
     504: problem_example("no answer within 50 ms"),
