@@ -195,7 +195,7 @@ class Outbox:
         with self._open() as journal:
             journal.executemany("DELETE FROM entries WHERE number = ?", [(entry.number,) for entry in entries])
         for entry in entries:
-            if "place" in entry.body:
+            if entry.kind in FILES:
                 shutil.rmtree(self.folder / entry.body["place"], ignore_errors=True)
 
     def holds(self, number: int) -> bool:

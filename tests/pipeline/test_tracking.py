@@ -78,7 +78,7 @@ def points(run, name):
 
 
 @both_stores
-def test_a_run_holds_all_that_it_was_told(tracking_uri, tmp_path, house, monkeypatch):
+def test_a_run_holds_all_that_it_was_told(tracking_uri, tmp_path, house, monkeypatch, capsys):
     (tmp_path / "train.csv").write_text("text,label\n")
     monkeypatch.chdir(tmp_path)
     git = ["git", "-c", "user.name=a", "-c", "user.email=a@b"]
@@ -91,6 +91,7 @@ def test_a_run_holds_all_that_it_was_told(tracking_uri, tmp_path, house, monkeyp
         for step in range(250):
             run.metrics({"loss": 1 / (1 + step), "score": float("nan")}, step=step)
         run.data_set("train.csv", "ab" * 32, "train", {"num_rows": 3})
+        run.source("cd" * 32, None)
         run.text("hello", "hello.txt")
         run.figure("empty.png", Figure)
         run.report("**A run**")
@@ -105,7 +106,9 @@ def test_a_run_holds_all_that_it_was_told(tracking_uri, tmp_path, house, monkeyp
     (data,) = found.inputs.dataset_inputs
     assert (data.dataset.name, data.dataset.digest, data.dataset.profile) == ("train.csv", "ab" * 18, '{"num_rows": 3}')
     assert str(tmp_path / "train.csv") in data.dataset.source and data.tags[0].value == "train"
+    assert found.data.tags["telmo.bilm.sha256"] == "cd" * 32
     assert mlflow.artifacts.load_text(f"runs:/{run.run_id}/hello.txt") == "hello"
+    assert capsys.readouterr().err == "", "and what arrived was not told as if it had not"
     assert yaml.safe_load(mlflow.artifacts.load_text(f"runs:/{run.run_id}/config.yaml")) == {"rate": 0.5, "units": [16]}
     assert {file.path for file in mlflow.artifacts.list_artifacts(run_id=run.run_id)} >= {"empty.png"}
     assert not outboxes()
