@@ -7,7 +7,7 @@ from typing import Any
 from pipeline.data_hub import HUB
 from pipeline.model_checksum import MODEL_CHECKSUM
 from pipeline.outbox import Entry, Outbox, RunRow
-from serve.quiet_mlflow import quiet_mlflow, without_login
+from serve.tracking_server import quiet_mlflow, without_login
 
 KEY = "telmo.run"
 """The tag by which a run is known whose id was not known yet."""

@@ -4,12 +4,11 @@ import threading
 import time
 from collections.abc import Callable
 from itertools import groupby
-from typing import Any
 
 from embeddings.errors import OutputError
 from pipeline.outbox import FILES, Entry, InUse, Outbox, outboxes
 from pipeline.outbox_delivery import Delivery, is_refused
-from serve.quiet_mlflow import quiet_mlflow, without_login
+from serve.tracking_server import quiet_mlflow, reason_of
 
 AT_ONCE = 200
 PACE = 1.0
@@ -147,7 +146,7 @@ class Sender(threading.Thread):
                 for entry in entries:
                     self._send_alike(outbox, [entry])
                 return
-            self._tell_once("refused", f"MLflow refuses what a run tells it ({entries[0].kind}): {first_line(error)}")
+            self._tell_once("refused", f"MLflow refuses what a run tells it ({entries[0].kind}): {reason_of(error)}")
         outbox.sent(entries)
         self._moved = time.monotonic()
 
@@ -168,7 +167,7 @@ class Sender(threading.Thread):
     def _tell_of(self, error: Exception) -> None:
         self._tell_once(
             "down",
-            f"{self.delivery.shown}: {first_line(error)}; what this run tells MLflow is kept in {self.outbox.folder} "
+            f"{self.delivery.shown}: {reason_of(error)}; what this run tells MLflow is kept in {self.outbox.folder} "
             "and sent when that can be done: now, with the next telmo command that tells MLflow something, or by "
             "telmo sync",
         )
@@ -187,8 +186,3 @@ def send_left(outbox: Outbox, send: Callable[[Outbox], None]) -> None:
             outbox.end(row.key, "KILLED", last)
     send(outbox)
     outbox.remove()
-
-
-def first_line(error: Any) -> str:
-    """What an error says, in short."""
-    return without_login((str(error).splitlines() or [type(error).__name__])[0])

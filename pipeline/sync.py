@@ -5,8 +5,9 @@ from collections.abc import Callable
 from embeddings.errors import OutputError
 from pipeline.outbox import InUse, Outbox, outboxes
 from pipeline.outbox_delivery import Delivery
-from pipeline.outbox_sender import Sender, first_line, send_left
+from pipeline.outbox_sender import Sender, send_left
 from pipeline.tracking import tracking_address
+from serve.tracking_server import reason_of
 
 
 def sync_stage(tell: Callable[[str], None]) -> int:
@@ -35,7 +36,7 @@ def sync_stage(tell: Callable[[str], None]) -> int:
             send_left(outbox, Sender(outbox, delivery, tell).send)
         except Exception as error:
             outbox.close()
-            told = f"{delivery.shown}: {first_line(error)}; {folder} is kept"
+            told = f"{delivery.shown}: {reason_of(error)}; {folder} is kept"
             if not delivery.is_hopeless(error):
                 raise OutputError(told) from None
             tell(told)

@@ -26,8 +26,8 @@ from pipeline.config_file import flat
 from pipeline.model_checksum import checksum_of_model
 from pipeline.outbox import Outbox, milliseconds
 from pipeline.outbox_delivery import Delivery
-from pipeline.outbox_sender import Sender, first_line
-from serve.quiet_mlflow import quiet_mlflow
+from pipeline.outbox_sender import Sender
+from serve.tracking_server import quiet_mlflow, reason_of
 
 _PACKAGES = ("telmo", "keras", "tensorflow", "jax", "numpy", "scikit-learn", "scipy", "spacy", "h5py", "mlflow")
 LONGEST_PARAM, LONGEST_TAG = 6000, 8000
@@ -267,7 +267,7 @@ def _begun(stack: ExitStack, tracking: Tracking, stage: str, name: str, run_id: 
     except Exception as error:
         outbox.remove()
         shown = sender.delivery.shown
-        raise OutputError(f"{shown}: the MLflow store cannot be used ({first_line(error)})") from None
+        raise OutputError(f"{shown}: the MLflow store cannot be used ({reason_of(error)})") from None
     stack.callback(lambda: outbox.remove() if sender.finish() else outbox.close())
     run = Run(sender, key, again)
     if os.environ.get("MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING", "").lower() not in ("false", "0"):

@@ -15,7 +15,7 @@ from embeddings.tokenizer import TokenizerName
 from models.description import DESCRIPTION, read_description
 from serve.aliases import CHALLENGER, CHAMPION, move_alias, standing_on
 from serve.lineage import BILM, CHECKSUM, add_head, bilm_tags, descent
-from serve.quiet_mlflow import quiet_mlflow, without_login
+from serve.tracking_server import NOT_THERE, quiet_mlflow, reason_of, without_login
 
 SCORE = "telmo.score."
 """What the tags of a version begin with that tell its scores."""
@@ -96,8 +96,12 @@ def told(model: str) -> Iterator[Any]:
     try:
         yield mlflow
     except (mlflow.exceptions.MlflowException, OSError) as error:
-        reason = str(error).splitlines()[0]
-        raise ModelError(without_login(f"{model}: not found in {mlflow.get_tracking_uri()} ({reason})")) from None
+        where, reason = without_login(mlflow.get_registry_uri()), reason_of(error)
+        if getattr(error, "error_code", None) in NOT_THERE or isinstance(error, FileNotFoundError):
+            raise ModelError(f"{model}: not found in {where} ({reason})") from None
+        raise ModelError(
+            f"{model}: {where} cannot be asked ({reason}); MLFLOW_TRACKING_URI names the MLflow to ask"
+        ) from None
 
 
 def find_served(models: Sequence[str], shadows: Mapping[str, str]) -> dict[str, FoundModel]:
