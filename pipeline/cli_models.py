@@ -51,6 +51,11 @@ def list_models(
                 for one in found[name]
             ],
         )
+    elif not found:
+        from pipeline.tracking import tracking_address
+        from serve.tracking_server import shown_address
+
+        print(f"no models are registered in {shown_address(tracking_address())}; telmo train registers its own")
     else:
         rows = []
         for model, versions in found.items():

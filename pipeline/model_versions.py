@@ -28,7 +28,7 @@ class Version:
         run_id: of the run that made it.
         bilm: the version of the biLM that it was trained on, as a place in MLflow, if it is registered.
         heads: of a biLM, the models that were trained on it, likewise.
-        gate: what became of it when it was to be promoted.
+        gate: what became of it when it was to be promoted, or `rolled back`.
     """
 
     name: str
@@ -56,7 +56,7 @@ def registered_models() -> dict[str, list[Version]]:
     Raises:
         ModelError: the registry does not answer.
     """
-    with told("models:/") as mlflow:
+    with told("registered models") as mlflow:
         client, found = mlflow.MlflowClient(), {}
         for model in _all(client.search_registered_models):
             found[model.name] = _versions(client, model)
@@ -129,7 +129,8 @@ def roll_back_model(name: str, alias: str = CHAMPION) -> tuple[str, str]:
         client = mlflow.MlflowClient()
         old, new = roll_back(client, name, alias)
         now = datetime.now(UTC).isoformat(timespec="seconds")
-        client.set_model_version_tag(name, old, "telmo.rolled_back", f"to {new} at {now}")
+        client.set_model_version_tag(name, old, GATE, "rolled back")
+        client.set_model_version_tag(name, old, f"{GATE}.rolled_back", f"to {new} at {now}")
         return old, new
 
 

@@ -95,6 +95,19 @@ def test_models_and_their_versions_are_listed(telmo, model):
     assert code == 1 and "models:/nobody: not found in sqlite" in err
 
 
+def test_an_mlflow_that_has_no_models_or_is_down_is_told_in_a_line(telmo, shared_tracking_uri, mlflow_store, tmp_path):
+    try:
+        mlflow.set_tracking_uri(mlflow_store(tmp_path))
+        assert telmo("list")[1].startswith("no models are registered in sqlite:///")
+        assert json.loads(telmo("list", "--json")[1]) == []
+        mlflow.set_tracking_uri("http://ada:secret@127.0.0.1:9")
+        code, _, err = telmo("list")
+    finally:
+        mlflow.set_tracking_uri(shared_tracking_uri)
+    assert code == 1 and err.startswith("telmo: registered models: http://127.0.0.1:9 cannot be asked (")
+    assert "Connection refused" in err and "HTTPConnectionPool" not in err and err.count("\n") == 1
+
+
 def test_two_versions_are_compared(telmo, model):
     code, out, _ = telmo("compare", model, "@champion", "3")
     rows = [line.split() for line in out.splitlines()]
@@ -193,6 +206,7 @@ def test_rolling_back_again_goes_further_back(telmo, model, client):
         code, out, _ = telmo("rollback", model)
         assert (code, out) == (0, f"models:/{model}@champion is version {new} again; it was version {old}\n")
         assert champion(client, model) == new
+    assert [" ".join(row.split()[5:7]) for row in telmo("list", model)[1].splitlines()[1:3]] == 2 * ["rolled back"]
     code, _, err = telmo("rollback", model)
     assert code == 1 and "nothing to roll back to" in err and champion(client, model) == "1"
 
