@@ -1,6 +1,7 @@
 """How each thing that a run tells is said to MLflow. What is said twice, because an answer was lost, is there once."""
 
 import json
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -76,7 +77,9 @@ class Delivery:
                 tags["mlflow.parentRunId"] = parent
             found = client.create_run(experiment, start_time=about["started"], tags=tags, run_name=about["name"])
         elif about["wanted"]:
-            client.update_run(found.info.run_id, status="RUNNING")
+            # Where a person named no run, `mlflow run` draws a name by lot.
+            by_lot = about.get("adopted") and re.fullmatch(r"[a-z]+-[a-z]+-\d+", found.info.run_name)
+            client.update_run(found.info.run_id, status="RUNNING", name=about["name"] if by_lot else None)
             tags = {name: value for name, value in tags.items() if name not in found.data.tags}
             for name, value in tags.items():
                 client.set_tag(found.info.run_id, name, value)

@@ -90,7 +90,7 @@ class Run:
             sizes: how much there is of it.
         """
         source = str(Path(name).absolute()) if Path(name).exists() else name
-        body = {"name": Path(name).name, "source": source, "sha256": checksum, "context": context}
+        body = {"name": _data_name(name), "source": source, "sha256": checksum, "context": context}
         self._tell("data_set", body | {"sizes": sizes or {}})
         self.params({f"data.{context}.sha256": checksum})
 
@@ -159,7 +159,7 @@ class Run:
         """
         if self._sender:
             body = {"model": model, "sha256": checksum_of_model(folder), "scores": scores, "time": milliseconds()}
-            self._tell("evaluated", body | {"data": [Path(data).name, checksum[:36]]})
+            self._tell("evaluated", body | {"data": [_data_name(data), checksum[:36]]})
 
     def child(self) -> "Run | None":
         """The run that is under way within this one."""
@@ -314,6 +314,11 @@ def _tags(stage: str) -> dict[str, str]:
 
 def _named(values: dict[str, Any]) -> dict[str, str]:
     return {re.sub(r"[^\w.\- :]", "_", name): str(value)[:LONGEST_PARAM] for name, value in values.items()}
+
+
+def _data_name(name: str) -> str:
+    """Of a file its own name, without its folders; of what is no file, such as `docs:library/train`, all of it."""
+    return name if ":" in name and not Path(name).exists() else Path(name).name
 
 
 def _print(line: str) -> None:

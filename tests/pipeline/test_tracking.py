@@ -91,6 +91,7 @@ def test_a_run_holds_all_that_it_was_told(tracking_uri, tmp_path, house, monkeyp
         for step in range(250):
             run.metrics({"loss": 1 / (1 + step), "score": float("nan")}, step=step)
         run.data_set("train.csv", "ab" * 32, "train", {"num_rows": 3})
+        run.data_set("docs:library/test", "ef" * 32, "test")
         run.source("cd" * 32, None)
         run.text("hello", "hello.txt")
         run.figure("empty.png", Figure)
@@ -103,7 +104,8 @@ def test_a_run_holds_all_that_it_was_told(tracking_uri, tmp_path, house, monkeyp
     assert found.data.tags["mlflow.source.git.commit"] == commit
     assert found.data.tags["mlflow.source.git.repoURL"] == "https://example.org/a.git"
     assert found.data.tags["mlflow.note.content"] == "**A run**" and found.data.tags["stage"] == "train"
-    (data,) = found.inputs.dataset_inputs
+    data, corpus = sorted(found.inputs.dataset_inputs, key=lambda data: data.dataset.digest)
+    assert corpus.dataset.name == "docs:library/test"
     assert (data.dataset.name, data.dataset.digest, data.dataset.profile) == ("train.csv", "ab" * 18, '{"num_rows": 3}')
     assert str(tmp_path / "train.csv") in data.dataset.source and data.tags[0].value == "train"
     assert found.data.tags["telmo.bilm.sha256"] == "cd" * 32
@@ -332,16 +334,17 @@ def test_without_tracking_nobody_is_told(tmp_path, monkeypatch):
     assert not outboxes() and not (tmp_path / "mlflow.db").exists()
 
 
-def test_a_run_that_mlflow_run_has_begun_is_taken_up(tracking_uri, monkeypatch):
+@pytest.mark.parametrize(("drawn", "name"), [("project", "project"), ("victorious-cow-241", "a run")])
+def test_a_run_that_mlflow_run_has_begun_is_taken_up(drawn, name, tracking_uri, monkeypatch):
     client = mlflow.tracking.MlflowClient()
-    begun = client.create_run(client.create_experiment("projects"), run_name="project").info.run_id
+    begun = client.create_run(client.create_experiment("projects"), run_name=drawn).info.run_id
     monkeypatch.setenv("MLFLOW_RUN_ID", begun)
     with begin() as run, begin("child"):
         assert run.run_id == begun
-    assert the_run("project").data.params["rate"] == "0.5"
+    assert the_run(name).data.params["rate"] == "0.5"
     # In its experiment, where it is shown below it.
-    assert the_run("child").info.experiment_id == the_run("project").info.experiment_id
-    with begin() as run:
+    assert the_run("child").info.experiment_id == the_run(name).info.experiment_id
+    with begin("another run") as run:
         assert run.run_id != begun
 
 
