@@ -53,9 +53,9 @@ def list_models(
         )
     elif not found:
         from pipeline.tracking import tracking_address
-        from serve.tracking_server import shown_address
+        from serve.tracking_server import without_login
 
-        print(f"no models are registered in {shown_address(tracking_address())}; telmo train registers its own")
+        print(f"no models are registered in {without_login(tracking_address())}; telmo train registers its own")
     else:
         rows = []
         for model, versions in found.items():

@@ -15,9 +15,9 @@ from embeddings.errors import ConfigError, InputError, ModelError
 from embeddings.source import find_source, load_bilm
 from models import Predictor
 from serve.lineage import heads_of, link_bilm
-from serve.tracking_server import without_login
 from serve.registry import find_model, log_model, place_of, version_of
 from serve.requirements import PACKAGES, pinned
+from serve.tracking_server import without_login
 
 TEXT = "The cat isn't here."
 
