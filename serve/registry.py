@@ -197,6 +197,15 @@ def log_model(
     return version
 
 
+def _described(tags: Mapping[str, str]) -> str:
+    """What the page of a version says of it, in Markdown."""
+    scores = {key.removeprefix(SCORE): float(value) for key, value in tags.items() if key.startswith(SCORE)}
+    told = ", ".join(f"{metric} {value:.4g}" for metric, value in scores.items())
+    kind = "A biLM" if tags["telmo.task"] == BILM else f"A model for {tags['telmo.task']}"
+    where = "held-out text" if tags["telmo.task"] == BILM else "its test data"
+    return " ".join(filter(None, [f"{kind}; on {where}: {told}." if told else f"{kind}.", descent(tags)]))
+
+
 def _registered(logged: Any, name: str, tags: dict[str, str]) -> str:
     """The new version of a model that was logged; its run tells of which biLM."""
     import mlflow
@@ -206,7 +215,7 @@ def _registered(logged: Any, name: str, tags: dict[str, str]) -> str:
         client.create_registered_model(name)
     tags = tags | bilm_tags(client, logged.run_id)
     made = client.create_model_version(
-        name, logged.model_uri, logged.run_id, tags, description=descent(tags), model_id=logged.model_id
+        name, logged.model_uri, logged.run_id, tags, description=_described(tags), model_id=logged.model_id
     )
     version = str(made.version)
     # The page of the logged model leads to the version by it.
