@@ -13,9 +13,9 @@ import sys, mlflow
 from pathlib import Path
 from models.description import read_description
 from serve.registry import log_model
-model, name = sys.argv[1:]
+folder, name = Path(sys.argv[1]), sys.argv[2]
 with mlflow.start_run():
-    print(log_model(model, read_description(Path(model)).example, name, "champion"))
+    print(log_model(folder, read_description(folder).example, name, "champion"))
 """
 
 
