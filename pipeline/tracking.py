@@ -308,8 +308,9 @@ def _tags(stage: str) -> dict[str, str]:
         "stage": stage,
     }
     known = {name: value for name, value in found.items() if value}
-    of_telmo = {name for name in resolve_tags() if name.startswith("mlflow.source.git.")}
-    return {name: value for name, value in resolve_tags().items() if name not in of_telmo} | known
+    # MLflow's own would be those of the repository that Telmo's code lies in.
+    others = {name: value for name, value in resolve_tags().items() if not name.startswith("mlflow.source.git.")}
+    return others | known
 
 
 def _named(values: dict[str, Any]) -> dict[str, str]:

@@ -33,12 +33,12 @@ def model_requirements() -> Iterator[list[str]]:
     the versions of all that these need."""
     import keras
 
-    pins = pinned((*PACKAGES, keras.config.backend()))
+    packages = (*PACKAGES, keras.config.backend())
+    pins = pinned(packages)
     with TemporaryDirectory() as folder:
         constraints = Path(folder) / "constraints.txt"
         constraints.write_text("".join(f"{name}=={version}\n" for name, version in pins.items()), "utf-8")
-        named = (*PACKAGES, keras.config.backend())
-        yield [*(f"{name}=={pins[name]}" for name in named), f"-c {constraints}"]
+        yield [*(f"{name}=={pins[name]}" for name in packages), f"-c {constraints}"]
 
 
 @cache
