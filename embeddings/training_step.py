@@ -7,7 +7,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from embeddings.compiled import compiled
+from embeddings.compiled import compiled, has_accelerator
 from embeddings.data_parallel import devices_in_use, shared_out
 from embeddings.language_model import DIRECTIONS, LanguageModel
 from embeddings.spelling import Spelling
@@ -85,11 +85,12 @@ def of_few_shapes(window: Window, width: int) -> Window:
 
     Returns:
         The number of words is a power of two or half as many again, and a multiple of the number of devices; that of
-        their numbers likewise, up to `width`.
+        their numbers likewise, up to `width`, or where there is an accelerator `width`, since to compile costs more than to pad.
     """
     words = window["words"]
     rows, devices = _rounded(words.shape[0]), devices_in_use()
-    more = -(-rows // devices) * devices - words.shape[0], min(_rounded(words.shape[1]), width) - words.shape[1]
+    columns = width if has_accelerator() else min(_rounded(words.shape[1]), width)
+    more = -(-rows // devices) * devices - words.shape[0], columns - words.shape[1]
     # Words that are not of full width end in padding, each of them: `Spelling.trim`.
     return window | {"words": np.pad(words, [(0, size) for size in more], mode="edge")}
 

@@ -1,6 +1,7 @@
 """Text as the windows that truncated backpropagation trains on."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -55,8 +56,10 @@ class Windows(Iterator[dict[str, np.ndarray]]):
         self._supply = iter(sentences)
         self._table = WordTable(spelling)
         self._numbers = np.empty(0, np.int32)
-        # Of each row, what has been read and not been given yet: rows of the table, forward and backward.
-        self._streams = [np.empty((2, 0), np.int32) for _ in range(batch_size)]
+        # What has been read and not been given yet, of one row behind the other: rows of the table, forward and
+        # backward, and how many each row holds. An array a row would cost more than all else.
+        self._rest = np.empty((2, 0), np.int32)
+        self._held = np.zeros(batch_size, np.int64)
 
     def __iter__(self) -> "Windows":
         return self
@@ -64,15 +67,18 @@ class Windows(Iterator[dict[str, np.ndarray]]):
     def __next__(self) -> dict[str, np.ndarray]:
         if self._table.full:
             self._renumber()
-        for k, stream in enumerate(self._streams):
-            self._streams[k] = self._filled(stream)
+        self._fill()
         table, steps = self._table, self.steps
         if len(self._numbers) < len(table):
             new = self.vocabulary.numbers(table.words()[len(self._numbers) :])
             self._numbers = np.concatenate([self._numbers, new])
-        taken = np.stack([stream[:, : steps + 1] for stream in self._streams], axis=1)
-        self._streams = [stream[:, steps:] for stream in self._streams]
-        unique, inputs = _by_appearance(taken[:, :, :-1])
+        # One word more than a window, since the last one is predicted too.
+        places = (np.cumsum(self._held) - self._held)[:, None] + np.arange(steps + 1)
+        taken = self._rest[:, places]
+        left = np.ones(self._rest.shape[1], bool)
+        left[places[:, :-1]] = False
+        self._rest, self._held = self._rest[:, left], self._held - steps
+        unique, inputs = _by_appearance(taken[:, :, :-1], len(table))
         following = self._numbers[taken[:, :, 1:]]
         return {
             "words": self.spelling.trim(table.ids[unique]).astype(np.int32),
@@ -82,24 +88,37 @@ class Windows(Iterator[dict[str, np.ndarray]]):
             "backward_next": following[1, :, ::-1],
         }
 
-    def _filled(self, stream: np.ndarray) -> np.ndarray:
-        """A stream with one word more than a window, since the last one is predicted too.
+    def _fill(self) -> None:
+        """Read until every row has a word more than a window.
 
         Raises:
             StopIteration: there is no text left.
         """
-        parts, held = [stream], stream.shape[1]
-        while held <= self.steps:
-            rows = self._table.framed_rows(next(self._supply))
-            parts.append(np.stack([rows, rows[::-1]]))
-            held += len(rows)
-        return np.concatenate(parts, axis=1)
+        sentences, owners = [], []
+        for row, held in enumerate(self._held.tolist()):
+            while held <= self.steps:
+                sentences.append(sentence := next(self._supply))
+                owners.append(row)
+                held += len(sentence) + 2
+        if not sentences:
+            return
+        lengths = np.fromiter(map(len, sentences), np.int64) + 2
+        ends = np.cumsum(lengths)
+        begins = ends - lengths
+        framed = np.ones(ends[-1], np.int32)
+        inside = np.ones(ends[-1], bool)
+        inside[begins] = inside[ends - 1] = False
+        framed[begins] = 0
+        framed[inside] = self._table.rows(chain.from_iterable(sentences))
+        mirrored = framed[np.repeat(begins + ends - 1, lengths) - np.arange(ends[-1])]
+        rows = np.concatenate([np.repeat(np.arange(self.batch_size), self._held), np.repeat(owners, lengths)])
+        self._rest = np.concatenate([self._rest, [framed, mirrored]], axis=1)[:, np.argsort(rows, kind="stable")]
+        self._held = np.bincount(rows, minlength=self.batch_size)
 
     def state(self) -> dict[str, Any]:
         """Where the reading stands, as JSON can hold it: the words of each stream that are left over, forward and
         backward, and the state of the sentences if they have one. To be asked for between two batches."""
-        words = self._table.words()
-        streams = [[[words[row] for row in direction] for direction in stream.tolist()] for stream in self._streams]
+        streams = self._streams()
         supply = self.sentences.state() if isinstance(self.sentences, Resumable) else None
         return {"streams": streams, "sentences": supply}
 
@@ -119,22 +138,30 @@ class Windows(Iterator[dict[str, np.ndarray]]):
             self._supply = iter(self.sentences)
         self._read_streams(streams)
 
-    def _renumber(self) -> None:
+    def _streams(self) -> list[list[list[str]]]:
+        """The words that each row holds, forward and backward."""
         words = self._table.words()
-        self._read_streams([[[words[row] for row in part] for part in stream.tolist()] for stream in self._streams])
+        rows = np.split(self._rest, np.cumsum(self._held)[:-1], axis=1)
+        return [[[words[number] for number in direction] for direction in row.tolist()] for row in rows]
+
+    def _renumber(self) -> None:
+        self._read_streams(self._streams())
 
     def _read_streams(self, streams: list[list[list[str]]]) -> None:
         """Begin a new table with the words of the streams."""
         self._table.clear()
         self._numbers = np.empty(0, np.int32)
-        self._streams = [np.stack([self._table.rows(part) for part in stream]) for stream in streams]
+        self._held = np.array([len(forward) for forward, _ in streams])
+        self._rest = np.concatenate([[self._table.rows(part) for part in stream] for stream in streams], axis=1)
 
 
-def _by_appearance(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Distinct numbers in the order in which they first appear, and an int32 array of the shape of `rows` that says
-    where each stands among them. Sorted, they would depend on what was read before."""
-    unique, first, inverse = np.unique(rows, return_index=True, return_inverse=True)
-    order = np.argsort(first)
-    rank = np.empty_like(order)
-    rank[order] = np.arange(len(order))
-    return unique[order], rank[inverse].reshape(rows.shape).astype(np.int32)
+def _by_appearance(rows: np.ndarray, most: int) -> tuple[np.ndarray, np.ndarray]:
+    """Distinct numbers, each below `most`, in the order in which they first appear, and an int32 array of the shape of
+    `rows` that says where each stands among them. Sorted, they would depend on what was read before."""
+    flat, places = rows.ravel(), np.arange(rows.size, dtype=np.int32)
+    first, rank = np.empty((2, most), np.int32)
+    # Written from the end: of places with the same number the first one stays.
+    first[flat[::-1]] = places[::-1]
+    unique = flat[first[flat] == places]
+    rank[unique] = places[: len(unique)]
+    return unique, rank[flat].reshape(rows.shape)

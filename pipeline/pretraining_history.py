@@ -32,7 +32,8 @@ class PretrainingHistory:
     def trained(self, batch: int, seen: dict[str, float], layers: dict[str, float]) -> None:
         """Note a report of the training."""
         norms = {"before": seen["gradient_norm"], "after": seen["gradient_norm_clipped"], "layers": layers}
-        self._add({"batch": batch, "loss": seen["loss"]} | norms)
+        told = {name: seen[name] for name in ("loss", "words_per_second")}
+        self._add({"batch": batch} | told | norms)
 
     def measured(self, batch: int, scores: dict[str, float]) -> None:
         """Note the perplexities on the validation text."""
