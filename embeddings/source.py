@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from embeddings.archive import Files, Folder, Tree, open_tree, reading
+from embeddings.bundled import DEFAULT, bundled
 from embeddings.errors import SourceError
 from embeddings.handle import is_handle, resolve_handle
 from embeddings.published import VOCABULARY, PublishedBiLM, write_published
@@ -18,8 +19,10 @@ if TYPE_CHECKING:
     from embeddings.bilm import BiLM
 
 Source = str | Path | StoredBiLM | tuple[str | Path, str | Path]
-"""A folder, an archive, a TF-Hub handle, or the pair of options and weights, also as one string with a comma; or what
-was found there before, so that it is not looked for again."""
+"""`telmo-small-en`, a folder, an archive, a TF-Hub handle, or the pair of options and weights, also as one string with
+a comma; or what was found there before, so that it is not looked for again."""
+
+_BILM = f"{DEFAULT}, a folder, an archive or a TF-Hub handle"
 
 _FORMS = (
     ("embeddings.exported", "ExportedBiLM"),
@@ -68,13 +71,15 @@ def source_tree(source: Source) -> Tree:
     """
     if is_handle(source):
         return Folder(resolve_handle(str(source)), str(source))
+    if folder := bundled(source):
+        return Folder(folder, str(source))
     if not str(source).strip():
-        raise SourceError("the source is empty; expected a biLM: a folder, an archive or a TF-Hub handle")
+        raise SourceError(f"the source is empty; expected a biLM: {_BILM}")
     path = Path(source)  # type: ignore[arg-type]
     with reading(str(path)):
         exists = path.exists()
     if not exists:
-        raise SourceError(f"{source}: does not exist; expected a biLM: a folder, an archive or a TF-Hub handle")
+        raise SourceError(f"{source}: does not exist; expected a biLM: {_BILM}")
     return open_tree(path)
 
 
@@ -111,12 +116,12 @@ def find_bilm(tree: Tree) -> StoredBiLM:
     )
 
 
-def load_bilm(source: Source) -> "BiLM":
+def load_bilm(source: Source = DEFAULT) -> "BiLM":
     """Build the biLM that a source holds, with its weights.
 
     Args:
-        source: a folder or an archive with `options.json` and an HDF5 file, a TF-Hub handle, module folder or its
-            archive, an ELMoForManyLangs folder, or the pair of options and weights.
+        source: `telmo-small-en`, a folder or an archive with `options.json` and an HDF5 file, a TF-Hub handle, module
+            folder or its archive, an ELMoForManyLangs folder, or the pair of options and weights.
 
     Raises:
         SourceError: the source does not exist or cannot be read; the message names the file and the key.

@@ -85,7 +85,7 @@ def of_few_shapes(window: Window, width: int) -> Window:
 
     Returns:
         The number of words is a power of two or half as many again, and a multiple of the number of devices; that of
-        their numbers likewise, up to `width`, or where there is an accelerator `width`, since to compile costs more than to pad.
+        their numbers likewise, up to `width`, or on an accelerator `width`, since to compile costs more than to pad.
     """
     words = window["words"]
     rows, devices = _rounded(words.shape[0]), devices_in_use()

@@ -96,10 +96,11 @@ class Windows(Iterator[dict[str, np.ndarray]]):
         """
         sentences, owners = [], []
         for row, held in enumerate(self._held.tolist()):
-            while held <= self.steps:
+            missing = self.steps + 1 - held
+            while missing > 0:
                 sentences.append(sentence := next(self._supply))
                 owners.append(row)
-                held += len(sentence) + 2
+                missing -= len(sentence) + 2
         if not sentences:
             return
         lengths = np.fromiter(map(len, sentences), np.int64) + 2

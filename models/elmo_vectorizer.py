@@ -6,6 +6,7 @@ import numpy as np
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
+from embeddings.bundled import DEFAULT
 from embeddings.source import Source
 from embeddings.tokenizer import TokenizerName
 from models.estimator_inputs import words_of_texts
@@ -46,7 +47,7 @@ class ElmoVectorizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
 
     def __init__(
         self,
-        source: Source,
+        source: Source = DEFAULT,
         layer: Literal["average", "concatenate", "mix"] | int = "average",
         pooling: Literal["mean", "max", "last"] = "mean",
         *,

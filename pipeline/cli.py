@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import typer
 
+from embeddings.bundled import DEFAULT
 from embeddings.errors import InputError, OutputError, TelmoError
 from embeddings.tokenizer import TokenizerName
 from pipeline import cli_keys, cli_models, cli_serve
@@ -117,8 +118,8 @@ def embed(
     ],
     source: Annotated[
         str,
-        typer.Option(help="The biLM: a folder, an archive, a TF-Hub handle, OPTIONS,WEIGHTS, or in MLflow."),
-    ],
+        typer.Option(help="The biLM: a name, a folder, an archive, a TF-Hub handle, OPTIONS,WEIGHTS, or in MLflow."),
+    ] = DEFAULT,
     layers: Annotated[str, typer.Option(help="all, numbers such as 0,2, average, or mix:0.2,0.5,0.3.")] = "all",
     pool: Annotated[str, typer.Option(help="none for a vector a word; mean or max for one a sentence.")] = "none",
     dtype: Annotated[str, typer.Option(help="float32 or float16.")] = "float32",

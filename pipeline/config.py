@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 
+from embeddings.bundled import DEFAULT, bundled
 from embeddings.handle import is_handle
 from embeddings.options import BiLMOptions
 from embeddings.settings import PretrainingSettings
@@ -37,13 +38,14 @@ def _existing_source(source: str) -> str:
 def _is_there(source: str) -> bool:
     return (
         is_handle(source)
+        or bundled(source) is not None
         or is_registered(source)
         or all(Path(part).exists() for part in source.split(","))
         or Path(source).exists()
     )
 
 
-_BILM = "a folder, an archive, a TF-Hub handle, OPTIONS,WEIGHTS or models:/NAME@ALIAS"
+_BILM = f"{DEFAULT}, a folder, an archive, a TF-Hub handle, OPTIONS,WEIGHTS or models:/NAME@ALIAS"
 
 
 NO_SOURCE = ("none", "tfidf")
@@ -156,11 +158,11 @@ class Embedding(Section):
     """What is below the head.
 
     Args:
-        source: a biLM in any form, or for classification a SavedModel that embeds texts. Or to compare it with: a file
-            of word vectors in text form (GloVe, fastText: `.txt` or `.vec`, plain or compressed); `none`, to learn
-            from the labelled texts alone; `tfidf`, for TF-IDF with logistic regression in place of a head, which
-            takes nothing of `head` but its schemes and of `training` but the class weights. Where there is no biLM,
-            words and characters stand in for ELMo in the head's inputs.
+        source: a biLM in any form, by default the one that comes with Telmo; or for classification a SavedModel that
+            embeds texts. Or to compare it with: a file of word vectors in text form (GloVe, fastText: `.txt` or `.vec`,
+            plain or compressed); `none`, to learn from the labelled texts alone; `tfidf`, for TF-IDF with logistic
+            regression in place of a head, which takes nothing of `head` but its schemes and of `training` but the class
+            weights. Where there is no biLM, words and characters stand in for ELMo in the head's inputs.
         weights: `pretrained`, or `random` for a biLM of the same sizes that has learned nothing.
         vectors: a file of word vectors beside the biLM, for the head's input of words.
         layers: of a frozen biLM: `stored`, computed once and read back from the disk in each epoch, or `computed` anew
@@ -169,7 +171,7 @@ class Embedding(Section):
         store: folder that keeps a biLM's stored layers for the next run; by default they are removed after training.
     """
 
-    source: Annotated[str, AfterValidator(_existing_source)]
+    source: Annotated[str, AfterValidator(_existing_source)] = DEFAULT
     weights: Annotated[str, Field(pattern="^(pretrained|random)$")] = "pretrained"
     vectors: Annotated[str, AfterValidator(_existing_vectors)] | None = None
     layers: Literal["stored", "computed"] = "stored"
@@ -214,7 +216,7 @@ class TrainConfig(Section):
     output: Path
     seed: int = 1
     data: Data
-    embedding: Embedding
+    embedding: Embedding = Embedding()
     head: HeadOptions = HeadOptions()
     training: TrainingSettings = TrainingSettings()
     tracking: Tracking = Tracking()
