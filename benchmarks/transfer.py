@@ -165,7 +165,7 @@ def answer_to(question: Question, data: Path) -> dict:
         trained = train_stage(config)
         return {
             "score": 100 * trained.scores[task.metric],
-            "layer_weights": Predictor.load(config.output).layer_weights if question.row == "frozen" else None,
+            "layer_weights": Predictor.load(config.output).layer_weights() if question.row == "frozen" else None,
             "minutes": (time.perf_counter() - began) / 60,
         }
 

@@ -49,7 +49,7 @@ CONFIGS: dict[str, tuple[tuple[str, str] | list[str], str]] = {
         ("tagging", "tagger"),
         "{config} line 2: 'task' is 'tagger'; expected 'classification', 'tagging' or 'seq2seq'",
     ),
-    "missing key": (("  source: ", "  store: "), "{config} line 8: key 'embedding.source' is missing"),
+    "missing key": (("output: ", "seed: 1 # "), "{config}: key 'output' is missing"),
     "missing file": (
         ("train: ", "train: no-"),
         "{config} line 5: 'data.train': no such file: no-{folder}/data.jsonl",
@@ -120,7 +120,7 @@ CONFIGS: dict[str, tuple[tuple[str, str] | list[str], str]] = {
     ),
     "missing biLM": (
         ("  source: ", "  source: no"),
-        "{config} line 9: 'embedding.source': no such source: no{folder}; expected a biLM (a folder, an archive, a TF-Hub handle, OPTIONS,WEIGHTS or models:/NAME@ALIAS), a file of word vectors, none or tfidf",
+        "{config} line 9: 'embedding.source': no such source: no{folder}; expected a biLM (telmo-small-en, a folder, an archive, a TF-Hub handle, OPTIONS,WEIGHTS or models:/NAME@ALIAS), a file of word vectors, none or tfidf",
     ),
     "out of range": (
         ("units: 7", "units: -3"),

@@ -1,6 +1,7 @@
 import pytest
 import yaml
 
+from embeddings.bundled import DEFAULT
 from embeddings.errors import ConfigError
 from pipeline.config import PretrainConfig, TrainConfig, read_config
 from pipeline.data_config import Data
@@ -40,6 +41,11 @@ def test_a_config_fills_what_is_not_said(write):
     config = read_config(TrainConfig, write())
     assert (config.head.units, config.head.encoder, config.training.epochs, config.seed) == (7, "lstm", 3, 1)
     assert config.tracking.alias is None
+
+
+def test_without_a_source_it_is_the_bilm_that_comes_with_telmo(write):
+    config = read_config(TrainConfig, write("embedding:\n  source: {folder}\n"))
+    assert config.embedding.source == DEFAULT
 
 
 def test_a_key_can_be_changed_from_the_command_line(write):
