@@ -81,7 +81,7 @@ def parts_of_speech(embedder: Embedder, train: Sequence, test: Sequence) -> list
     scores = []
     for k in range(x.shape[1]):
         scaler = StandardScaler().fit(x[:, k])
-        probe = LogisticRegression(max_iter=300, C=0.01, tol=1e-3).fit(scaler.transform(x[:, k]), y)
+        probe = LogisticRegression(max_iter=200, C=0.05).fit(scaler.transform(x[:, k]), y)
         scores.append(float(probe.score(scaler.transform(x_test[:, k]), y_test)))
     return scores
 
