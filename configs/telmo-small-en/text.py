@@ -29,6 +29,8 @@ LOWER_EVERY = 8
 """Of so many sentences one is repeated in lower case."""
 LONGEST = 200
 """Words of a sentence; a longer one is a list or a table of contents."""
+SHORT = 5
+"""Words below which a sentence is no test sentence's double; people say the same."""
 SHARDS = 16
 TASKS = ("ewt", "wnut17", "conll2000", "conll2002", "mr", "subj", "trec")
 
@@ -84,7 +86,11 @@ def _whole(line: str) -> list[list[str]]:
 
 
 def write_sentences(path: Path, found: Iterable[list[str]], tested: set[str], most: int | None = None) -> None:
-    kept = (sentence for sentence in found if len(sentence) <= LONGEST and normal(sentence) not in tested)
+    kept = (
+        sentence
+        for sentence in found
+        if len(sentence) <= LONGEST and (len(sentence) < SHORT or normal(sentence) not in tested)
+    )
     with path.open("w", encoding="utf-8") as file:
         file.writelines(" ".join(sentence) + "\n" for sentence in islice(kept, most))
 
@@ -106,8 +112,8 @@ def mix(sources: Path, train: Path) -> None:
 
 
 def normal(sentence: list[str]) -> str:
-    """What two sentences have in common that differ in case, spaces or punctuation only; nothing of a short one."""
-    return re.sub(r"\W+", "", "".join(sentence)).casefold() if len(sentence) >= 5 else "-"
+    """What two sentences have in common that differ in case, spaces or punctuation only."""
+    return re.sub(r"\W+", "", "".join(sentence)).casefold()
 
 
 def tested_sentences(data: Path) -> Iterator[str]:
