@@ -36,21 +36,8 @@ def main() -> None:
     parser.add_argument("--output", type=Path, help="folder of the adapted biLM; default: it is thrown away")
     args = parser.parse_args()
     with TemporaryDirectory() as place:
-        config = PretrainConfig.model_validate(
-            {
-                "output": args.output or Path(place, "adapted"),
-                "train": args.train,
-                "validation": args.held_out,
-                "tokenizer": args.tokenizer,
-                "source": args.source,
-                "vocabulary": 20_000,
-                "min_count": 2,
-                "shuffle": 10_000,
-                "epochs": args.epochs,
-                "training": {"batch_size": 32, "learning_rate": 5e-4, "clip_norm": 1.0},
-                "tracking": {"enabled": False, "register_model": False},
-            }
-        )
+        output = args.output or Path(place, "adapted")
+        config = further_training(args.source, args.train, args.held_out, output, args.epochs, args.tokenizer)
         vocabulary = Vocabulary.build(corpus(config, config.train), config.vocabulary, config.min_count)
         model, _ = continued(find_source(args.source), vocabulary, config.training)
         tell("before", perplexity(model, vocabulary, corpus(config, config.validation), config.training))
@@ -60,6 +47,27 @@ def main() -> None:
         minutes = (time.perf_counter() - began) / 60
         tell("after", [after[f"{way}_perplexity"] for way in DIRECTIONS])
         print(f"{after['words']:,.0f} words, {args.epochs:g} epochs, {minutes:.1f} minutes")
+
+
+def further_training(
+    source: str, train: str, held_out: str, output: Path, epochs: float = 5, tokenizer: str = "whitespace"
+) -> PretrainConfig:
+    """The config of a source's training on more text."""
+    return PretrainConfig.model_validate(
+        {
+            "output": output,
+            "train": train,
+            "validation": held_out,
+            "tokenizer": tokenizer,
+            "source": source,
+            "vocabulary": 20_000,
+            "min_count": 2,
+            "shuffle": 10_000,
+            "epochs": epochs,
+            "training": {"batch_size": 32, "learning_rate": 5e-4, "clip_norm": 1.0},
+            "tracking": {"enabled": False, "register_model": False},
+        }
+    )
 
 
 def corpus(config: PretrainConfig, names) -> Corpus:

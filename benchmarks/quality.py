@@ -110,6 +110,7 @@ class Task(NamedTuple):
 TASKS = {
     "conll2000": Task("f1", SPANS, "94.13 BiLSTM-CRF from random (Huang et al. 2015)"),
     "conll2002": Task("f1", SPANS | {"training.epochs": 8}, "85.75 with pretrained vectors (Lample et al. 2016)"),
+    "wnut17": Task("f1", SPANS, "41.86 (best of the shared task)"),
     "ewt": Task("accuracy", TAGGER, "95.4 (Stanza 1.0)"),
     "trec": Task("accuracy", CONVOLUTIONS, "91.2 CNN-rand (Kim 2014)"),
     "subj": Task("accuracy", BAG, "89.6 CNN-rand (Kim 2014)", folds=10),

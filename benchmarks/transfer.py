@@ -34,7 +34,8 @@ from pathlib import Path
 from statistics import mean
 from typing import NamedTuple
 
-from quality import BAG, CONFIGS, CONVOLUTIONS, SPANS, TAGGER, changes, initialize, spread
+from adaptation import further_training
+from quality import CONFIGS, CONVOLUTIONS, TASKS, changes, initialize, spread
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
@@ -43,40 +44,18 @@ ROWS = ("nothing", "tfidf", "random", "frozen", "adapted", "fine-tuned")
 ABOVE_A_BILM = ("random", "frozen", "adapted", "fine-tuned")
 
 
-class Task(NamedTuple):
-    """A data set.
-
-    Args:
-        metric: that is reported, in percent.
-        nothing: what is changed of its config for a head without a biLM.
-        elmo: likewise above a biLM.
-        folds: of cross-validation, or 0.
-    """
-
-    metric: str
-    nothing: dict
-    elmo: dict
-    folds: int = 0
-
-
 def beside_elmo(head: dict) -> dict:
     """The same head, which sees the layers of a biLM too."""
     return head | {"head.inputs": [ELMO, *head["head.inputs"]]}
 
 
-MR = {"data.split.validation": 0.05}
-EIGHT = CONVOLUTIONS | {"training.epochs": 8}
-TASKS = {
-    "ewt": Task("accuracy", TAGGER, beside_elmo(TAGGER)),
-    "wnut17": Task("f1", SPANS, beside_elmo(SPANS)),
-    "conll2000": Task("f1", SPANS, beside_elmo(SPANS)),
-    "conll2002": Task("f1", SPANS | {"training.epochs": 8}, beside_elmo(SPANS | {"training.epochs": 8})),
-    "mr": Task("accuracy", BAG | MR, beside_elmo(EIGHT) | MR, folds=10),
-    "subj": Task("accuracy", BAG, beside_elmo(EIGHT), folds=10),
-    "trec": Task("accuracy", CONVOLUTIONS, beside_elmo(CONVOLUTIONS)),
+EIGHT = beside_elmo(CONVOLUTIONS | {"training.epochs": 8})
+HEADS = {name: beside_elmo(task.head) for name, task in TASKS.items()} | {
+    "mr": EIGHT | {"data.split.validation": 0.05},
+    "subj": EIGHT,
 }
-"""The heads of `nothing` are those of benchmarks/quality.py; those above a biLM the same, or where the mean of a text's
-words serves the better without one, convolutions."""
+"""What is changed of each task's config for a head above a biLM: that of benchmarks/quality.py, or where the mean of a
+text's words serves the better without a biLM, convolutions."""
 
 FINE_TUNED = {"training.fine_tune": True, "training.unfreezing": "gradual", "embedding.layers": "computed"}
 
@@ -149,11 +128,11 @@ def answer_to(question: Question, data: Path) -> dict:
         asked |= {"tracking.register_model": False, "tracking.enabled": False}
         asked |= {"data.split.fold": question.fold} if question.fold else {}
         if question.row in ABOVE_A_BILM:
-            asked |= {"embedding.source": question.source} | task.elmo
+            asked |= {"embedding.source": question.source} | HEADS[question.task]
             asked |= {"embedding.weights": "random"} if question.row == "random" else {}
             asked |= FINE_TUNED if question.row == "fine-tuned" else {}
         else:
-            asked |= {"embedding.source": "tfidf" if question.row == "tfidf" else "none"} | task.nothing
+            asked |= {"embedding.source": "tfidf" if question.row == "tfidf" else "none"} | task.head
         texts = read_split(read_config(TrainConfig, file, list(changes(asked))), "train").sentences
         if question.row == "adapted":
             asked["embedding.source"] = str(adapt(question.source, texts, Path(place)))
@@ -172,25 +151,11 @@ def answer_to(question: Question, data: Path) -> dict:
 
 def adapt(source: str, texts: list[list[str]], place: Path) -> Path:
     """Go on with the language model on the texts; one in twenty is held out for its perplexity."""
-    from pipeline.config import PretrainConfig
     from pipeline.pretrain import pretrain_stage
 
     for name, part in (("validation", texts[::20]), ("train", [text for k, text in enumerate(texts) if k % 20])):
         (place / f"{name}.txt").write_text("".join(" ".join(text) + "\n" for text in part), "utf-8")
-    config = PretrainConfig.model_validate(
-        {
-            "output": place / "adapted",
-            "train": str(place / "train.txt"),
-            "validation": str(place / "validation.txt"),
-            "tokenizer": "whitespace",
-            "vocabulary": 20_000,
-            "min_count": 2,
-            "epochs": 5,
-            "source": source,
-            "training": {"batch_size": 32, "learning_rate": 5e-4, "clip_norm": 1.0},
-            "tracking": {"enabled": False, "register_model": False},
-        }
-    )
+    config = further_training(source, str(place / "train.txt"), str(place / "validation.txt"), place / "adapted")
     pretrain_stage(config)
     return config.output
 
