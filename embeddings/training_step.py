@@ -54,6 +54,7 @@ def _training_step_of_jax(model: LanguageModel, optimizer: Any) -> Callable[[Win
         losses, rest = model.stateless_call(trainable, rest, window, training=True)
         return model.compute_loss(x=window, y_pred=losses), rest
 
+    # What goes in is not needed after it: its memory is that of what comes out.
     @partial(jax.jit, donate_argnums=(0, 1, 2))
     def step(trainable, rest, state, window):
         (loss, rest), gradient = jax.value_and_grad(loss_of, has_aux=True)(trainable, rest, window)

@@ -106,6 +106,7 @@ class Windows(Iterator[dict[str, np.ndarray]]):
         lengths = np.fromiter(map(len, sentences), np.int64) + 2
         ends = np.cumsum(lengths)
         begins = ends - lengths
+        # Rows of the table, each sentence between row 0 and row 1, its two frame words.
         framed = np.ones(ends[-1], np.int32)
         inside = np.ones(ends[-1], bool)
         inside[begins] = inside[ends - 1] = False

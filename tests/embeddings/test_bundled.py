@@ -30,7 +30,7 @@ def predictor():
 
 @pytest.mark.parametrize("way", [FORWARD, BACKWARD])
 def test_it_expects_english(predictor, way):
-    """On two sentences of everyday English it is far less surprised than by the same words in another order."""
+    """By a sentence of everyday English it is far less surprised than by the same words in another order."""
     words = ["<S>", "She", "opened", "the", "door", "and", "looked", "at", "the", "man", ".", "</S>"]
     shuffled = ["<S>", ".", "the", "at", "opened", "looked", "She", "man", "door", "the", "and", "</S>"]
 
