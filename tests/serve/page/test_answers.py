@@ -98,6 +98,7 @@ def test_a_model_of_pairs_reads_two_texts(page, service):
 def test_a_model_is_described(page):
     card = page.get_by_role("complementary", name="topics")
     weights = card.get_by_role("table", name="How much the model takes of each layer of its biLM")
+    expect(weights).to_be_visible()
     assert rows(weights)[1:] == [["0 · characters", "20.0 %"], ["1 · biLSTM", "50.0 %"], ["2 · biLSTM", "30.0 %"]]
     assert rows(card.get_by_role("table", name="Metrics")) == [["accuracy", "0.912"], ["macro f1", "0.9"]]
     expect(card).to_contain_text("3 layers of 1024")
