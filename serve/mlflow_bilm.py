@@ -4,10 +4,9 @@ import pandas
 from mlflow.models import set_model
 from mlflow.pyfunc import PythonModel
 
-from embeddings.embedder import Embedder
 from embeddings.errors import InputError
+from embeddings.keras_backend import prefer_backend
 from embeddings.selection import Selection
-from embeddings.source import load_bilm
 from embeddings.tokenizer import is_text, tokenize
 
 
@@ -15,6 +14,11 @@ class TelmoBiLM(PythonModel):
     """A vector for each text; `telmo embed` gives those of its words."""
 
     def load_context(self, context):
+        # Before Keras is imported: the requirements have no backend but the one that the biLM was logged with.
+        prefer_backend(context.model_config["backend"])
+        from embeddings.embedder import Embedder
+        from embeddings.source import load_bilm
+
         self.embedder = Embedder(load_bilm(context.artifacts["bilm"]))
         self.tokenizer = context.model_config["tokenizer"]
 

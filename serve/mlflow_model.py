@@ -4,14 +4,18 @@ import pandas
 from mlflow.models import set_model
 from mlflow.pyfunc import PythonModel
 
+from embeddings.keras_backend import prefer_backend
 from models.predictions import shortened, to_json
-from models.predictor import Predictor
 
 
 class TelmoModel(PythonModel):
     """Answers for a column of texts, or for two columns of pairs of them, with what `Predictor` gives, as dicts."""
 
     def load_context(self, context):
+        # Before Keras is imported: the requirements have no backend but the one that the model was logged with.
+        prefer_backend(context.model_config["backend"])
+        from models.predictor import Predictor
+
         self.predictor = Predictor.load(context.artifacts["model"])
 
     # With this type hint MLflow takes what is given as the signature says, and gives it here as a table.

@@ -167,25 +167,27 @@ def log_model(
         ModelError, SourceError: the folder holds no model, or no biLM.
         MlflowException: the registry does not take it.
     """
+    import keras
     import mlflow
 
+    from serve.model_code import model_code
     from serve.requirements import model_requirements
     from serve.signatures import bilm_signature, signature_of
 
+    config = {"backend": keras.config.backend()}
     if tokenizer:
-        kind, signature, config = BILM, bilm_signature(), {"tokenizer": tokenizer}
+        kind, signature, config = BILM, bilm_signature(), config | {"tokenizer": tokenizer}
         tags = {"telmo.task": BILM, CHECKSUM: find_source(folder).checksum()}
     else:
         description = read_description(folder)
-        kind, signature, config = "model", signature_of(description), None
+        kind, signature = "model", signature_of(description)
         tags, scores = {"telmo.task": description.task}, description.metrics
-    house = Path(__file__).parent.parent
-    with model_requirements() as requirements:
+    with model_requirements() as requirements, model_code() as code:
         logged = mlflow.pyfunc.log_model(
             name="model",
             python_model=str(Path(__file__).with_name(f"mlflow_{kind}.py")),
             artifacts={kind: str(folder)},
-            code_paths=[str(house / package) for package in ("embeddings", "models")],
+            code_paths=code,
             pip_requirements=requirements,
             input_example=[example],
             signature=signature,
