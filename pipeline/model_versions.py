@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -10,6 +11,7 @@ from embeddings.errors import ModelError
 from serve import lineage
 from serve.aliases import CHAMPION, roll_back, standing_on
 from serve.registry import SCORE, told
+from serve.versions import every_page, versions_named
 
 GATE = "telmo.gate"
 """The tag of a version that says what became of it when it was to be promoted; details stand behind further dots."""
@@ -58,7 +60,7 @@ def registered_models() -> dict[str, list[Version]]:
     """
     with told("registered models") as mlflow:
         client, found = mlflow.MlflowClient(), {}
-        for model in _all(client.search_registered_models):
+        for model in every_page(client.search_registered_models):
             found[model.name] = _versions(client, model)
         return found
 
@@ -149,7 +151,7 @@ def delete_version(version: Version, with_aliases: bool = False) -> bool:
         tags = client.get_model_version(version.name, version.version).tags
         client.delete_model_version(version.name, version.version)
         lineage.remove_head(client, tags, version.name, version.version)
-        if _all(client.search_model_versions, f"name = '{version.name}'"):
+        if versions_named(client, version.name):
             return False
         client.delete_registered_model(version.name)
         return True
@@ -180,7 +182,7 @@ def _versions(client: Any, model: Any) -> list[Version]:
     aliases: dict[str, list[str]] = {}
     for alias, number in sorted(model.aliases.items()):
         aliases.setdefault(str(number), []).append(alias)
-    found = _all(client.search_model_versions, f"name = '{model.name}'")
+    found = versions_named(client, model.name)
     versions = [_version(one, tuple(aliases.get(str(one.version), ()))) for one in found]
     return sorted(versions, key=lambda version: -int(version.version))
 
@@ -192,7 +194,7 @@ def _version(found: Any, aliases: tuple[str, ...]) -> Version:
         version=str(found.version),
         aliases=aliases,
         task=tags.get("telmo.task"),
-        scores={key.removeprefix(SCORE): float(value) for key, value in tags.items() if key.startswith(SCORE)},
+        scores=_scores(tags),
         created=datetime.fromtimestamp(found.creation_timestamp / 1000, UTC),
         run_id=found.run_id,
         bilm=tags.get(lineage.VERSION),
@@ -201,15 +203,14 @@ def _version(found: Any, aliases: tuple[str, ...]) -> Version:
     )
 
 
-def _all(search: Any, *arguments: Any) -> list[Any]:
-    """What all pages of a search hold."""
-    found, token = [], None
-    while True:
-        page = search(*arguments, page_token=token)
-        found += page
-        token = page.token
-        if not token:
-            return found
+def _scores(tags: Mapping[str, str]) -> dict[str, float]:
+    """The scores that tags tell; anybody may write tags, and what is no number is none."""
+    found = {}
+    for key, value in tags.items():
+        if key.startswith(SCORE):
+            with suppress(ValueError):
+                found[key.removeprefix(SCORE)] = float(value)
+    return found
 
 
 def _run(client: Any, run_id: str) -> dict[str, dict[str, Any]]:

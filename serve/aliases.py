@@ -3,6 +3,7 @@
 from typing import Any
 
 from embeddings.errors import ModelError
+from serve.versions import versions_named
 
 CHAMPION, CHALLENGER = "champion", "challenger"
 
@@ -37,7 +38,7 @@ def roll_back(client: Any, name: str, alias: str) -> tuple[str, str]:
     current = standing_on(client, name, alias)
     if current is None:
         raise ModelError(f"models:/{name}@{alias}: no version has this alias; nothing to roll back")
-    there = {str(version.version) for version in client.search_model_versions(f"name = '{name}'")}
+    there = {str(version.version) for version in versions_named(client, name)}
     former = former_versions(client, name, alias)
     while former and (former[-1] == current or former[-1] not in there):
         former.pop()

@@ -95,6 +95,22 @@ def test_models_and_their_versions_are_listed(telmo, model):
     assert code == 1 and "models:/nobody: not found in sqlite" in err
 
 
+@pytest.mark.parametrize("name", ["bob's model", 'the "best" one', """bob's "best" 100%"""])
+def test_a_model_may_have_any_name_that_mlflow_takes(telmo, client, name):
+    client.create_registered_model(name)
+    with mlflow.start_run() as run:
+        for _ in range(2):
+            client.create_model_version(name, "runs:/x/model", run.info.run_id)
+    client.set_model_version_tag(name, "2", "telmo.score.f1", "by hand")
+    for version in "12":
+        move_alias(client, name, "champion", version)
+    listed = json.loads(telmo("list", "--json")[1])
+    assert [one["version"] for one in listed if one["name"] == name] == ["2", "1"]
+    assert telmo("rollback", name)[1] == f"models:/{name}@champion is version 1 again; it was version 2\n"
+    telmo("delete", name, "2", "--yes")
+    assert "it was the last version" in telmo("delete", name, "1", "--yes", "--with-alias")[1]
+
+
 def test_an_mlflow_that_has_no_models_or_is_down_is_told_in_a_line(telmo, shared_tracking_uri, mlflow_store, tmp_path):
     try:
         mlflow.set_tracking_uri(mlflow_store(tmp_path))
