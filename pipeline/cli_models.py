@@ -153,7 +153,8 @@ def rollback(name: Name, alias: Alias = CHAMPION) -> None:
     from pipeline.model_versions import roll_back_model
 
     old, new = roll_back_model(name, alias)
-    print(f"models:/{name}@{alias} is version {new} again; it was version {old}")
+    before = f"it was version {old}" if old else "no version had the alias"
+    print(f"models:/{name}@{alias} is version {new} again; {before}")
 
 
 @models.command()

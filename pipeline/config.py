@@ -90,8 +90,8 @@ class Tracking(Section):
         register_model: whether the trained model is logged to MLflow and registered under the config's name.
         enabled: whether there is a run at all.
         alias: that the new version of the registered model gets, whatever the version before scored; by default
-            `champion` where no version has it, else `challenger`, which `telmo models promote` makes the champion if it
-            is no worse.
+            `champion` where no version ever had it, else `challenger`, which `telmo models promote` makes the champion
+            if it is no worse.
     """
 
     enabled: bool = True

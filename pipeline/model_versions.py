@@ -9,7 +9,7 @@ from typing import Any
 
 from embeddings.errors import ModelError
 from serve import lineage
-from serve.aliases import CHAMPION, roll_back, standing_on
+from serve.aliases import CHAMPION, remember, roll_back, standing_on
 from serve.registry import SCORE, told
 from serve.versions import every_page, versions_named
 
@@ -118,11 +118,11 @@ def compare_versions(one: Version, other: Version) -> dict[str, Any]:
     }
 
 
-def roll_back_model(name: str, alias: str = CHAMPION) -> tuple[str, str]:
+def roll_back_model(name: str, alias: str = CHAMPION) -> tuple[str | None, str]:
     """Have an alias stand on the version that it stood on before.
 
     Returns:
-        The version that it stood on, and the one that it stands on now.
+        The version that it stood on, or None if that was deleted, and the one that it stands on now.
 
     Raises:
         ModelError: there is no version before.
@@ -130,24 +130,34 @@ def roll_back_model(name: str, alias: str = CHAMPION) -> tuple[str, str]:
     with told(f"models:/{name}@{alias}") as mlflow:
         client = mlflow.MlflowClient()
         old, new = roll_back(client, name, alias)
-        now = datetime.now(UTC).isoformat(timespec="seconds")
-        client.set_model_version_tag(name, old, GATE, "rolled back")
-        client.set_model_version_tag(name, old, f"{GATE}.rolled_back", f"to {new} at {now}")
+        if old:
+            now = datetime.now(UTC).isoformat(timespec="seconds")
+            client.set_model_version_tag(name, old, GATE, "rolled back")
+            client.set_model_version_tag(name, old, f"{GATE}.rolled_back", f"to {new} at {now}")
         return old, new
 
 
 def delete_version(version: Version, with_aliases: bool = False) -> bool:
     """Delete a version, and with its last version the registered model. The run that made it stays, with the model.
 
+    Args:
+        version: as it was when it was asked for.
+        with_aliases: whether the aliases that it had then go with it.
+
     Returns:
         Whether the registered model is deleted, too.
 
     Raises:
-        ModelError: an alias stands on it.
+        ModelError: an alias stands on it, or one came to stand on it meanwhile.
     """
-    check_deletable(version, with_aliases)
+    now = find_version(version.name, version.version)
+    check_deletable(now, with_aliases)
+    if new := [f"@{alias}" for alias in now.aliases if alias not in version.aliases]:
+        raise ModelError(f"{version.place}: {', '.join(new)} came to stand on it meanwhile; not deleted")
     with told(version.place) as mlflow:
         client = mlflow.MlflowClient()
+        for alias in now.aliases:
+            remember(client, version.name, alias)
         tags = client.get_model_version(version.name, version.version).tags
         client.delete_model_version(version.name, version.version)
         lineage.remove_head(client, tags, version.name, version.version)

@@ -17,33 +17,36 @@ def move_alias(client: Any, name: str, alias: str, version: str) -> None:
     What it stood on is written down before: an end in between leaves a note of the version that goes on, which
     `roll_back` passes over.
     """
-    current = standing_on(client, name, alias)
-    if current == version:
+    if standing_on(client, name, alias) == version:
         return
-    former = former_versions(client, name, alias)
-    if current and former[-1:] != [current]:
-        _write(client, name, alias, [*former, current])
+    remember(client, name, alias)
     client.set_registered_model_alias(name, alias, version)
 
 
-def roll_back(client: Any, name: str, alias: str) -> tuple[str, str]:
+def remember(client: Any, name: str, alias: str) -> None:
+    """Write down what an alias stands on, before it stands there no more."""
+    current, former = standing_on(client, name, alias), former_versions(client, name, alias)
+    if current and former[-1:] != [current]:
+        _write(client, name, alias, [*former, current])
+
+
+def roll_back(client: Any, name: str, alias: str) -> tuple[str | None, str]:
     """Have an alias stand where it stood before.
 
     Returns:
-        The version that it stood on, and the one that it stands on now.
+        The version that it stood on, or None if that was deleted, and the one that it stands on now.
 
     Raises:
         ModelError: there is no version before.
     """
     current = standing_on(client, name, alias)
-    if current is None:
-        raise ModelError(f"models:/{name}@{alias}: no version has this alias; nothing to roll back")
     there = {str(version.version) for version in versions_named(client, name)}
     former = former_versions(client, name, alias)
     while former and (former[-1] == current or former[-1] not in there):
         former.pop()
     if not former:
-        raise ModelError(f"models:/{name}@{alias}: stood on no other version before {current}; nothing to roll back to")
+        found = f"stood on no other version before {current}" if current else "stands on no version, and stood on none"
+        raise ModelError(f"models:/{name}@{alias}: {found} that is there; nothing to roll back to")
     version = former.pop()
     client.set_registered_model_alias(name, alias, version)
     _write(client, name, alias, former)

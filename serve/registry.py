@@ -13,7 +13,7 @@ from embeddings.errors import ModelError
 from embeddings.source import find_source
 from embeddings.tokenizer import TokenizerName
 from models.description import DESCRIPTION, read_description
-from serve.aliases import CHALLENGER, CHAMPION, move_alias, standing_on
+from serve.aliases import CHALLENGER, CHAMPION, former_versions, move_alias, standing_on
 from serve.lineage import BILM, CHECKSUM, add_head, bilm_tags, descent
 from serve.tracking_server import NOT_THERE, quiet_mlflow, reason_of, without_login
 
@@ -156,7 +156,7 @@ def log_model(
         folder: of the trained model.
         example: a text to try it with, or a pair of them for a model of pairs.
         name: of the registered model.
-        alias: that the new version gets; by default `champion` where no version has it, else `challenger`.
+        alias: that the new version gets; by default `champion` where no version ever had it, else `challenger`.
         tokenizer: of a biLM, how a text becomes words; a trained model knows.
         scores: of a biLM on held-out text, likewise.
 
@@ -229,9 +229,14 @@ def _registered(logged: Any, name: str, tags: dict[str, str]) -> str:
 
 
 def give_alias(client: Any, name: str, alias: str | None, version: str) -> None:
-    """Let a new version have an alias; by default `champion` where no other has it, else `challenger`."""
-    champion = standing_on(client, name, CHAMPION)
-    move_alias(client, name, alias or (CHAMPION if champion in (None, version) else CHALLENGER), version)
+    """Let a new version have an alias; by default `champion` where none ever had it, else `challenger`. One that is new
+    no more, as what was registered at an attempt of which no answer came, takes none from a newer one."""
+    if alias is None:
+        champion = standing_on(client, name, CHAMPION)
+        first = champion is None and not former_versions(client, name, CHAMPION)
+        alias = CHAMPION if first or champion == version else CHALLENGER
+    if int(standing_on(client, name, alias) or 0) < int(version):
+        move_alias(client, name, alias, version)
 
 
 def place_of(name: str, version: str) -> str:

@@ -12,7 +12,7 @@ from pipeline.model_versions import find_version
 from pipeline.promotion import is_no_worse
 from pipeline.sources import local_source
 from serve.aliases import former_versions, move_alias
-from serve.registry import log_model
+from serve.registry import give_alias, log_model
 
 
 @pytest.fixture
@@ -58,6 +58,10 @@ def model(request, client):
 
 def champion(client, model):
     return str(client.get_model_version_by_alias(model, "champion").version)
+
+
+def aliases(client, model):
+    return {alias: str(version) for alias, version in client.get_registered_model(model).aliases.items()}
 
 
 def found(low, high):
@@ -239,6 +243,32 @@ def test_rolling_back_passes_over_what_is_gone_and_minds_what_was_moved_by_hand(
     assert "is version 1 again; it was version 4" in telmo("rollback", model)[1]
 
 
+def test_a_champion_that_was_deleted_leaves_a_way_back(telmo, model, client):
+    move_alias(client, model, "champion", "3")
+    telmo("delete", model, "3", "--yes", "--with-alias")
+    code, out, _ = telmo("rollback", model)
+    assert (code, out) == (0, f"models:/{model}@champion is version 1 again; no version had the alias\n")
+    telmo("delete", model, "1", "--yes", "--with-alias")
+    code, _, err = telmo("rollback", model)
+    assert code == 1 and f"models:/{model}@champion: stands on no version, and stood on none that is there" in err
+
+
+def test_only_the_first_version_is_the_champion_unasked(telmo, model, client):
+    telmo("delete", model, "1", "--yes", "--with-alias")
+    give_alias(client, model, None, "2")
+    assert aliases(client, model) == {"challenger": "2"}
+
+
+def test_a_version_that_comes_late_takes_no_alias_from_a_newer_one(model, client):
+    for alias in (None, "candidate"):
+        for version in "32":
+            give_alias(client, model, alias, version)
+    assert aliases(client, model) == {"champion": "1", "challenger": "3", "candidate": "3"}
+    # The champion itself, of which it is told a second time.
+    give_alias(client, model, None, "1")
+    assert aliases(client, model)["challenger"] == "3"
+
+
 def test_an_end_in_the_middle_of_a_move_leaves_what_was_true(telmo, model, client, monkeypatch):
     def fail(*_):
         raise KeyboardInterrupt
@@ -260,6 +290,10 @@ def test_a_version_is_deleted_after_a_question(telmo, model, client, monkeypatch
     code, out, _ = telmo("delete", model, "2")
     assert (code, out) == (0, f"Delete models:/{model}/2 for good?\nmodels:/{model}/2: deleted\n")
     telmo("delete", model, "3", "--yes")
+    # Somebody else moves an alias while the question stands there.
+    monkeypatch.setattr("typer.confirm", lambda question, abort: client.set_registered_model_alias(model, "new", "1"))
+    code, _, err = telmo("delete", model, "1", "--with-alias")
+    assert code == 1 and f"models:/{model}/1: @new came to stand on it meanwhile" in err
     assert "it was the last version" in telmo("delete", model, "1", "--yes", "--with-alias")[1]
     assert not client.search_registered_models(f"name = '{model}'")
 
