@@ -13,6 +13,7 @@ from embeddings.atomic import atomic_file
 from embeddings.errors import ConfigError
 from models.calibration import reliability
 from models.counts import f1_by_kind, kinds_of
+from models.description import Description
 from models.examples import Examples
 from models.metrics import flat_labels
 from models.predictor import Predictor
@@ -147,7 +148,7 @@ def _track(run: Run, asked: Evaluation, folder: Path, report: dict[str, Any], fi
 def _read(asked: Evaluation, predictor: Predictor) -> tuple[Examples, Examples | None]:
     """The examples, and the training texts if they are at hand, as the model splits texts into words."""
     description = predictor.description
-    ways = {"tokenizer": description.tokenizer, "target_tokenizer": description.target_tokenizer}
+    ways = tokenizers_of(description)
     if asked.config and asked.config.task != description.task:
         raise ConfigError(f"{asked.data}: 'task' is {asked.config.task}; {description.name} is for {description.task}")
     if asked.config:
@@ -156,6 +157,11 @@ def _read(asked: Evaluation, predictor: Predictor) -> tuple[Examples, Examples |
     texts = asked.texts.model_copy(update=ways)
     training = read_examples(asked.train, description.task, texts) if asked.train else None
     return read_examples(asked.data, description.task, texts), training
+
+
+def tokenizers_of(description: Description) -> dict[str, Any]:
+    """How data split texts into words as a model does."""
+    return {"tokenizer": description.tokenizer, "target_tokenizer": description.target_tokenizer}
 
 
 def _report(asked: Evaluation, answers: Answers, training: Examples | None) -> dict[str, Any]:

@@ -7,13 +7,15 @@ from typing import Any, Literal
 
 import yaml
 
-from embeddings.errors import ConfigError, ModelError
+from embeddings.errors import ConfigError, InputError, ModelError
+from models.description import read_description
 from pipeline.config_file import ConfigFile
 from pipeline.data_config import DataConfig, Texts
 from pipeline.model_versions import GATE, Version, current_version, find_version
-from serve.aliases import CHAMPION, move_alias
+from serve.aliases import CHAMPION, move_alias, standing_on
 from serve.lineage import BILM
 from serve.registry import find_model, told
+from serve.tracking_server import NOT_THERE
 
 Outcome = Literal["promoted", "refused", "forced", "first", "current"]
 
@@ -27,12 +29,14 @@ class Labelled:
         texts: how the file is written.
         config: in place of a file, whose data are read.
         split: of the config.
+        sha256: of the words and labels of this split, where it is known what they were.
     """
 
     name: str
     texts: Texts = field(default_factory=Texts)
     config: DataConfig | None = None
     split: str = "test"
+    sha256: str | None = None
 
 
 @dataclass(frozen=True)
@@ -77,7 +81,7 @@ def promote(
 
     Args:
         version: that is to be the champion.
-        data: labelled texts; by default the test data of the config that the version was trained with.
+        data: labelled texts; by default the test data that the version was trained with, if they are still there.
         force: let it take the place for all that. Without `data` nothing is compared then.
         margin: points of the metric that it may be worse, of which the whole interval must be sure; by default it is
             enough that it may be no worse.
@@ -85,8 +89,8 @@ def promote(
         resamples, seed: of the bootstrap.
 
     Raises:
-        ModelError: the versions are for different tasks, or no longer there.
-        ConfigError, InputError: the data cannot be read.
+        ModelError: the versions are for different tasks, or no longer there; or the alias was moved meanwhile.
+        ConfigError, InputError: the data cannot be read, or are no longer those that the version was trained with.
     """
     before = current_version(version.name, alias)
     if before == version.version:
@@ -131,10 +135,28 @@ def data_of(version: Version) -> Labelled:
     try:
         with told(name) as mlflow:
             values = yaml.safe_load(mlflow.artifacts.load_text(name))
+            params = mlflow.MlflowClient().get_run(version.run_id).data.params
         config = ConfigFile(Path(name), values).validated(DataConfig)
     except (ModelError, ConfigError) as error:
         raise ConfigError(f"{version.place}: its data are not known ({error}); expected labelled texts") from None
-    return Labelled(name, config=config)
+    return Labelled(name, config=config, sha256=params.get("data.test.sha256"))
+
+
+def _check_data(data: Labelled, version: Version, folder: Path) -> None:
+    """Refuse data of a config that are others by now; its places are relative, and files change."""
+    from pipeline.data import read_data
+    from pipeline.evaluate import tokenizers_of
+
+    if not data.config or not data.sha256:
+        return
+    description = read_description(folder)
+    read = read_data(description.task, data.config.data.model_copy(update=tokenizers_of(description)))
+    found = read.checksums()[data.split]
+    if found != data.sha256:
+        raise InputError(
+            f"found sha256 {found[:16]} in {', '.join(read.names[data.split])}, {version.place} was trained with "
+            f"{data.sha256[:16]}; expected the same, or DATA"
+        )
 
 
 def _compared(version: Version, champion: Version, data: Labelled, resamples: int, seed: int) -> dict[str, Any]:
@@ -152,12 +174,24 @@ def _compared(version: Version, champion: Version, data: Labelled, resamples: in
         seed=seed,
         worst=100,
     )
+    folders = find_model(version.place).folder, find_model(champion.place).folder
+    _check_data(data, version, folders[0])
+    report = evaluate_stage(asked, *folders, tracking=Tracking(experiment=_experiment_of(version)))
+    return report["comparison"] | {key: report[key] for key in ("examples", "sha256")}
+
+
+def _experiment_of(version: Version) -> str:
+    """The experiment in which a version was trained; that of a run which is gone is the usual one."""
+    from pipeline.config import Tracking
+
     with told(version.place) as mlflow:
         client = mlflow.MlflowClient()
-        experiment = client.get_experiment(client.get_run(version.run_id).info.experiment_id).name
-    folders = find_model(version.place).folder, find_model(champion.place).folder
-    report = evaluate_stage(asked, *folders, tracking=Tracking(experiment=experiment))
-    return report["comparison"] | {key: report[key] for key in ("examples", "sha256")}
+        try:
+            return client.get_experiment(client.get_run(version.run_id).info.experiment_id).name
+        except mlflow.exceptions.MlflowException as error:
+            if error.error_code not in NOT_THERE:
+                raise
+            return Tracking().experiment
 
 
 def _done(promotion: Promotion, version: Version, data: Labelled | None) -> Promotion:
@@ -172,6 +206,12 @@ def _done(promotion: Promotion, version: Version, data: Labelled | None) -> Prom
         tags |= {".verdict": found["verdict"]}
     with told(version.place) as mlflow:
         client = mlflow.MlflowClient()
+        now = standing_on(client, version.name, promotion.alias)
+        if now != promotion.before and not promotion.refused:
+            raise ModelError(
+                f"models:/{version.name}@{promotion.alias}: stands on {_number(now)} by now; {version.version} was to "
+                f"take the place of {_number(promotion.before)}; promote it again"
+            )
         for key in [key for key in _tags_of(client, version) if key == GATE or key.startswith(f"{GATE}.")]:
             client.delete_model_version_tag(version.name, version.version, key)
         for key, value in tags.items():
@@ -179,6 +219,10 @@ def _done(promotion: Promotion, version: Version, data: Labelled | None) -> Prom
         if not promotion.refused:
             move_alias(client, version.name, promotion.alias, version.version)
     return promotion
+
+
+def _number(version: str | None) -> str:
+    return f"version {version}" if version else "no version"
 
 
 def _tags_of(client: Any, version: Version) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""`telmo models`: versions that are only names, so that nothing is trained; one promotion is evaluated for real."""
+"""`telmo models`: versions that are only names, so that nothing is trained."""
 
 import json
 
@@ -6,54 +6,10 @@ import mlflow
 import pytest
 
 from embeddings.errors import ModelError, SourceError
-from pipeline import promotion
-from pipeline.cli import main
 from pipeline.model_versions import find_version
-from pipeline.promotion import is_no_worse
 from pipeline.sources import local_source
 from serve.aliases import former_versions, move_alias
 from serve.registry import give_alias, log_model
-
-
-@pytest.fixture
-def telmo(capsys, tmp_path, monkeypatch, shared_tracking_uri):
-    """Run `telmo models` in an empty folder; gives its exit code, standard output and standard error."""
-    monkeypatch.chdir(tmp_path)
-
-    def run(*arguments):
-        code = 0
-        capsys.readouterr()
-        try:
-            main(["models", *arguments])
-        except SystemExit as end:
-            code = end.code or 0
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
-
-    return run
-
-
-@pytest.fixture
-def client(shared_tracking_uri):
-    return mlflow.MlflowClient()
-
-
-@pytest.fixture
-def model(request, client):
-    """The name of a registered model with three versions, the first of them the champion."""
-    name = request.node.originalname
-    for old in client.search_registered_models(f"name = '{name}'"):
-        client.delete_registered_model(old.name)
-    client.create_registered_model(name)
-    for k in (1, 2, 3):
-        with mlflow.start_run() as run:
-            mlflow.log_params({"seed": k, "task": "tagging"})
-            data = mlflow.data.from_numpy(mlflow.data.numpy_dataset.np.arange(3 if k < 3 else 4), name="words")
-            mlflow.log_input(data, context="train")
-        tags = {"telmo.task": "tagging", "telmo.score.f1": str(k / 10), "telmo.bilm": "models:/bilm/4"}
-        client.create_model_version(name, f"runs:/{run.info.run_id}/model", run.info.run_id, tags)
-    move_alias(client, name, "champion", "1")
-    return name
 
 
 def champion(client, model):
@@ -62,28 +18,6 @@ def champion(client, model):
 
 def aliases(client, model):
     return {alias: str(version) for alias, version in client.get_registered_model(model).aliases.items()}
-
-
-def found(low, high):
-    """What evaluating gives of a difference in its interval."""
-    scores = {"f1": {"other": 0.5, "difference": (low + high) / 2, "low": low, "high": high, "p": 0.03}}
-    return {"main": "f1", "scores": scores, "verdict": "one is 1.00 points of f1 above", "sha256": "5" * 64}
-
-
-@pytest.fixture
-def evaluated(monkeypatch):
-    """Sets what evaluating gives, and keeps what was asked."""
-    asked = []
-
-    def set_found(low, high):
-        def compared(version, against, data, *ways):
-            asked.append((version.version, against.version, data.name))
-            return found(low, high)
-
-        monkeypatch.setattr(promotion, "_compared", compared)
-        return asked
-
-    return set_found
 
 
 def test_models_and_their_versions_are_listed(telmo, model):
@@ -138,85 +72,6 @@ def test_two_versions_are_compared(telmo, model):
     assert compared["data"]["train"][0] == compared["data"]["train"][1]
     code, _, err = telmo("compare", model, "1", "9")
     assert code == 1 and "no version '9'; expected one of 3, 2, 1, @champion" in err
-
-
-def test_a_version_that_is_no_worse_is_promoted(telmo, model, client, evaluated, tmp_path):
-    asked = evaluated(-0.01, 0.02)
-    (tmp_path / "data.csv").write_text("text,label\na,b\n")
-    code, out, _ = telmo("promote", model, "2", "data.csv")
-    assert code == 0 and out.splitlines()[-1] == f"models:/{model}@champion is version 2 now; it was version 1"
-    assert champion(client, model) == "2" and asked == [("2", "1", "data.csv")]
-    tags = client.get_model_version(model, "2").tags
-    assert (tags["telmo.gate"], tags["telmo.gate.against"], tags["telmo.gate.high"]) == ("promoted", "1", "0.02")
-    assert tags["telmo.gate.data"] == "data.csv" and tags["telmo.gate.data.sha256"] == "5" * 64
-    assert telmo("promote", model, "2") == (0, f"models:/{model}@champion is version 2 already\n", "")
-
-
-def test_a_version_that_is_worse_is_refused_unless_forced(telmo, model, client, evaluated, tmp_path):
-    evaluated(-0.05, -0.01)
-    (tmp_path / "data.csv").write_text("text,label\na,b\n")
-    code, out, _ = telmo("promote", model, "2", "data.csv")
-    assert code == 1 and "1.00 points" in out and "refused" in out and champion(client, model) == "1"
-    assert client.get_model_version(model, "2").tags["telmo.gate"] == "refused"
-    code, out, _ = telmo("promote", model, "2", "data.csv", "--force", "--json")
-    assert code == 0 and json.loads(out)["outcome"] == "forced" and champion(client, model) == "2"
-    assert client.get_model_version(model, "2").tags["telmo.gate"] == "forced"
-    # Without data nothing is compared, and nothing is left of the comparison before.
-    assert telmo("promote", model, "3", "--force")[1].startswith("not compared")
-    assert "telmo.gate.low" not in client.get_model_version(model, "3").tags
-
-
-@pytest.mark.parametrize(
-    ("low", "high", "margin", "passes"),
-    [
-        (-0.05, 0.0, None, True),
-        (-0.05, -0.001, None, False),
-        (-0.009, 0.01, 1.0, True),
-        (-0.011, 0.05, 1.0, False),
-        (0.001, 0.01, 0.0, True),
-    ],
-)
-def test_the_interval_decides(low, high, margin, passes):
-    assert is_no_worse("f1", {"low": low, "high": high}, margin) is passes
-    points = {"low": 100 * low, "high": 100 * high}
-    assert is_no_worse("bleu", points, margin) is passes
-
-
-def test_the_first_champion_has_nobody_to_beat(telmo, model, client):
-    client.delete_registered_model_alias(model, "champion")
-    assert telmo("promote", model, "3")[:2] == (0, f"models:/{model}@champion is version 3 now\n")
-    assert client.get_model_version(model, "3").tags["telmo.gate"] == "first"
-
-
-def test_the_data_of_the_training_are_the_default(telmo, model, client, evaluated):
-    asked = evaluated(0.0, 0.0)
-    run_id = client.get_model_version(model, "2").run_id
-    data = {split: f"docs:code/{split}" for split in ("train", "validation", "test")}
-    client.log_dict(run_id, {"task": "tagging", "data": data, "seed": 2}, "config.yaml")
-    assert telmo("promote", model, "2")[0] == 0
-    assert asked == [("2", "1", f"runs:/{run_id}/config.yaml")]
-
-
-def test_data_that_are_not_known_are_asked_for(telmo, model, client):
-    code, _, err = telmo("promote", model, "2")
-    assert code == 2 and "its data are not known" in err and "expected labelled texts" in err
-    assert champion(client, model) == "1"
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (["2", "none.csv"], "none.csv: no such file"),
-        (["2", "data.csv", "--split", "all"], "expected one of train, validation, test"),
-        (["2", "data.csv", "--format", "xls"], "expected one of text, csv"),
-        (["2", "data.csv", "--set", "a=1"], "changes a config; data.csv is none"),
-        (["7", "data.csv"], "no version '7'"),
-    ],
-)
-def test_wrong_usage_is_told(telmo, model, tmp_path, arguments, message):
-    (tmp_path / "data.csv").write_text("text,label\na,b\n")
-    code, _, err = telmo("promote", model, *arguments)
-    assert code in (1, 2) and message in err and "Traceback" not in err
 
 
 def test_rolling_back_again_goes_further_back(telmo, model, client):
@@ -296,20 +151,6 @@ def test_a_version_is_deleted_after_a_question(telmo, model, client, monkeypatch
     assert code == 1 and f"models:/{model}/1: @new came to stand on it meanwhile" in err
     assert "it was the last version" in telmo("delete", model, "1", "--yes", "--with-alias")[1]
     assert not client.search_registered_models(f"name = '{model}'")
-
-
-def test_a_promotion_evaluates_both_on_the_same_texts(telmo, client, model_folders, tmp_path):
-    with mlflow.start_run():
-        for _ in range(2):
-            log_model(model_folders["classification"], "A text .", "pets")
-    rows = [f"A {word} {k},{('cat', 'dog', 'fish')[k % 3]}" for k, word in enumerate(["x", "y"] * 6)]
-    (tmp_path / "texts.csv").write_text("\n".join(["text,label", *rows]) + "\n")
-    code, out, _ = telmo("promote", "pets", "@challenger", "texts.csv", "--resamples", "100")
-    assert code == 0 and "have the same accuracy on these texts" in out
-    tags = client.get_model_version("pets", "2").tags
-    assert (tags["telmo.gate"], tags["telmo.gate.difference"]) == ("promoted", "0.0")
-    (run,) = client.search_runs(["1"], "run_name = 'evaluate models:/pets/2'")
-    assert "evaluate.accuracy" in run.data.metrics
 
 
 def test_a_source_may_be_in_mlflow(shared_tracking_uri, tiny_bilm_folder, model_folders):
