@@ -8,6 +8,7 @@ from embeddings.errors import InputError
 from embeddings.keras_backend import prefer_backend
 from embeddings.selection import Selection
 from embeddings.tokenizer import is_text, tokenize
+from models.columns import texts_of_table
 
 
 class TelmoBiLM(PythonModel):
@@ -27,6 +28,7 @@ class TelmoBiLM(PythonModel):
         """Embed raw texts.
 
         Args:
+            model_input: as for a trained model that reads no pairs (`mlflow_model.py`).
             params: `layers`, as `Selection` knows them, one behind another where there are several, by default
                 `average`; `pool`, `mean` or `max` over the words of a text, by default `mean`.
 
@@ -42,12 +44,12 @@ class TelmoBiLM(PythonModel):
             raise InputError(f"pool '{asked['pool']}'; expected mean or max")
         selection = Selection(**asked)
         selection.names(self.embedder.bilm.options.layers + 1)
-        words = [self._words(text, k) for k, text in enumerate(model_input.iloc[:, 0])]
+        words = [self._words(text, k) for k, text in enumerate(texts_of_table(model_input))]
         kept = selection.function()
         return [kept(layers).ravel().tolist() for layers in self.embedder.embed(words)]
 
     def _words(self, text, position):
-        if not isinstance(text, str) or not is_text(text):
+        if not is_text(text):
             raise InputError(f"texts[{position}] is {text!a:.80}; expected Unicode text")
         return [token.text for token in tokenize(text, self.tokenizer)]
 

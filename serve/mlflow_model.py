@@ -5,6 +5,7 @@ from mlflow.models import set_model
 from mlflow.pyfunc import PythonModel
 
 from embeddings.keras_backend import prefer_backend
+from models.columns import texts_of_table
 from models.predictions import shortened, to_json
 
 
@@ -23,6 +24,10 @@ class TelmoModel(PythonModel):
         """Answer for raw texts.
 
         Args:
+            model_input: given to MLflow as a list of texts, `{"text": [...]}` or a table of one column of any name; as
+                a list of pairs, a dict of two lists or a table of two columns, the first text first, for a model of
+                pairs. Of a table with more columns MLflow hands on the first ones, whatever their names are: take
+                those of the texts out of it, as `table[["text"]]`.
             params: `top_k`, most labels or translations of an answer, by default all, or of a tagger how many of the
                 best paths are told, by default none; `return_spans`, whether a tagger tells spans.
 
@@ -30,12 +35,11 @@ class TelmoModel(PythonModel):
             For each text the fields of its `Classification`, `Tagging` or `Translation`.
 
         Raises:
-            InputError: a text has no words, or a parameter is out of its range.
+            InputError: a text is none or has no words, or a parameter is out of its range.
         """
         asked = params or {}
         top_k, spans = asked.get("top_k"), asked.get("return_spans", True)
-        rows = model_input.to_numpy().tolist()
-        texts = rows if self.predictor.pairs else [row[0] for row in rows]
+        texts = texts_of_table(model_input, self.predictor.pairs)
         if top_k and self.predictor.description.task == "tagging":
             found = self.predictor.tag(texts, paths=top_k)
         else:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import mlflow
 import numpy as np
+import pandas
 import pytest
 
 from embeddings.embedder import Embedder
@@ -48,6 +49,14 @@ def test_mlflow_answers_with_the_same_predictor(registered, model_folders):
     (answer,) = mlflow.pyfunc.load_model("models:/tagger@champion").predict([TEXT])
     assert answer["tags"] == expected.tags
     assert [tuple(token) for token in answer["tokens"]] == [tuple(token) for token in expected.tokens]
+
+
+@pytest.mark.parametrize("given", [{"text": [TEXT, "A dog ."]}, pandas.DataFrame({"any": [TEXT, "A dog ."]})])
+def test_mlflow_takes_columns_of_texts(registered, lineage, given):
+    for model in map(mlflow.pyfunc.load_model, ("models:/tagger@champion", "models:/bilm@champion")):
+        assert model.predict(given) == model.predict([TEXT, "A dog ."])
+        with pytest.raises(InputError, match=r"texts\[1\] is missing"):
+            model.predict([TEXT, None])
 
 
 def test_the_logged_model_says_what_it_takes_and_gives(registered):
