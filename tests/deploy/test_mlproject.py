@@ -12,6 +12,7 @@ from typer.main import get_command
 
 GIVEN = {"input": "texts.txt", "output": "vectors", "source": "bilm", "model": "models:/a@champion"}
 GIVEN |= {"data": "test.csv", "text": "It's a cat.", "config": "mine.yaml"}
+STAGES = ["pretrain", "embed", "train", "tune", "evaluate", "predict", "serve"]
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +65,7 @@ def test_a_stage_runs_from_a_git_address_where_it_was_typed(house, repository, t
     assert arguments[-1] == f"{code}/configs/docs-library.yaml" and not code.startswith(str(house))
 
 
-@pytest.mark.parametrize("stage", ["pretrain", "embed", "train", "tune", "evaluate", "predict", "serve"])
+@pytest.mark.parametrize("stage", STAGES)
 def test_every_stage_is_a_command_of_telmo(house, stage, python, tmp_path):
     from pipeline.cli import app
 
@@ -78,6 +79,22 @@ def test_every_stage_is_a_command_of_telmo(house, stage, python, tmp_path):
     # Parses, without running it.
     get_command(app).commands[stage].make_context(stage, list(arguments))
     assert all(value in arguments for value in parameters.values())
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_parameter_is_asked_for_where_the_command_asks_for_it(house, stage):
+    from pipeline.cli import app
+
+    entry = load_project(house / "mlflow").get_entry_point(stage)
+    known = get_command(app).commands[stage].params
+    options = {option.name: option.default for option in known if option.param_type_name == "option"}
+    given = {name: of.default for name, of in entry.parameters.items() if name != "folder"}
+    for name, default in given.items():
+        if name in options:
+            assert default == (None if options[name] is None else str(options[name])), name
+        else:
+            # An argument; the checkout has configs.
+            assert default is None or name == "config", name
 
 
 def test_the_environment_is_that_of_the_lock_file(house):
