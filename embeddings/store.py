@@ -1,9 +1,10 @@
 """Vectors of many sentences, written as they come and read by position."""
 
 import json
+import mmap
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice
+from itertools import islice, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ from embeddings.growing import GrowingArray, GrowingLines
 ABOUT, VECTORS, PLACES, SENTENCES = "store.json", "vectors.npy", "places.npy", "sentences.jsonl"
 STORE_FILES = (ABOUT, VECTORS, PLACES, SENTENCES)
 JOURNAL = "journal.json"
+GROUP = 64 * 2**20
+"""Bytes of vectors that whoever goes through a store has in memory, about."""
 
 
 class Vectors(Sequence[np.ndarray]):
@@ -101,6 +104,28 @@ class Store(FlatVectors):
         # An empty file cannot be mapped.
         vectors = np.load(folder / VECTORS, mmap_mode="r" if places[-1, 0] else None)
         super().__init__(vectors, places, folder / SENTENCES)
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        return (self[k] for first, last in self.groups() for k in range(first, last))
+
+    def groups(self) -> Iterator[tuple[int, int]]:
+        """First and last sentence of each group of about `GROUP` bytes of vectors. What was read of a group is out of
+        memory before the next one comes."""
+        rows = max(1, GROUP // max(1, self.layers * self.dim * self.vectors.itemsize))
+        begins = self.places[:, 0]
+        cuts = [0]
+        while cuts[-1] < len(self):
+            cut = int(np.searchsorted(begins, begins[cuts[-1]] + rows))
+            cuts.append(min(max(cuts[-1] + 1, cut), len(self)))
+        for first, last in pairwise(cuts):
+            yield first, last
+            self.let_go()
+
+    def let_go(self) -> None:
+        """Have what was read of the vectors no longer count as memory of this process, to which the pages of the map
+        belong until the machine runs short. They can be read again."""
+        if isinstance(self.vectors.base, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
+            self.vectors.base.madvise(mmap.MADV_DONTNEED)
 
     @classmethod
     def write(cls, folder: Path, vectors: Iterable[np.ndarray]) -> "Store":

@@ -19,7 +19,8 @@ def write_hdf5(path: Path, sentences: Iterable[Sequence[str]], vectors: Iterable
     """Write the layers of sentences as `allennlp elmo` did.
 
     The file takes its name when it is complete. A sentence that occurs twice has two datasets; `sentence_to_index`
-    names the last.
+    names the last. It is one text with all sentences, which is in memory, so that a large corpus is better kept in
+    another form.
 
     Args:
         path: the file.

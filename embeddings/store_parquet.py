@@ -7,8 +7,7 @@ layer_0 ...  for each layer a list of vectors, one a word, each a list of `dim` 
 """
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import pairwise
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +16,9 @@ import pyarrow
 from pyarrow import parquet
 
 from embeddings.atomic import atomic_file
-from embeddings.store import Store, Vectors
+from embeddings.store import GROUP, Store, Vectors
 
 KEY = b"telmo"
-ROW_GROUP = 64 * 2**20
-"""Bytes of vectors in a row group, about; a reader has one in memory."""
 
 
 def write_parquet(path: Path, store: Store) -> None:
@@ -34,7 +31,7 @@ def write_parquet(path: Path, store: Store) -> None:
     names = store.about.get("names") or [f"layer_{k}" for k in range(store.layers)]
     schema = schema_of(names, pooled, store.dim, store.vectors.dtype).with_metadata(_metadata(store.about))
     with atomic_file(path) as temporary, parquet.ParquetWriter(temporary, schema, **WRITING) as writer:
-        for first, last in groups_of(store):
+        for first, last in store.groups():
             begins = store.places[first : last + 1, 0]
             vectors = store.vectors[begins[0] : begins[-1]]
             writer.write_table(table_of(schema, first, store.sentences(first, last), begins - begins[0], vectors))
@@ -42,17 +39,6 @@ def write_parquet(path: Path, store: Store) -> None:
 
 # Numbers without pattern grow by compression.
 WRITING: dict[str, Any] = {"compression": "none", "use_dictionary": ["words.list.element"], "write_statistics": False}
-
-
-def groups_of(store: Store) -> Iterator[tuple[int, int]]:
-    """First and last sentence of each row group."""
-    rows = max(1, ROW_GROUP // max(1, store.layers * store.dim * store.vectors.itemsize))
-    begins = store.places[:, 0]
-    cuts = [0]
-    while cuts[-1] < len(store):
-        cuts.append(max(cuts[-1] + 1, int(np.searchsorted(begins, begins[cuts[-1]] + rows))))
-        cuts[-1] = min(cuts[-1], len(store))
-    return pairwise(cuts)
 
 
 def schema_of(names: Sequence[str], pooled: bool, dim: int, dtype: Any) -> pyarrow.Schema:
@@ -123,7 +109,7 @@ class ParquetShard:
         self._vectors.append(vectors)
         self._words.append(list(words))
         self._bytes += vectors.nbytes
-        if self._bytes >= ROW_GROUP:
+        if self._bytes >= GROUP:
             self._write()
 
     def _write(self) -> None:

@@ -43,6 +43,7 @@ def write_zarr(path: Path, store: Store) -> None:
         vectors = group.create_array("vectors", shape=shape, chunks=chunks, dtype=dtype, compressors=None)
         for first in range(0, len(store.vectors), rows):
             vectors[first : first + rows] = store.vectors[first : first + rows]
+            store.let_go()
         group.create_array("places", data=store.places)
         shutil.copy(store.file_of_sentences, temporary / SENTENCES)
 

@@ -1,6 +1,7 @@
 """Every form of a store gives back what was written, to Telmo and to the libraries that people read it with."""
 
 import json
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -8,9 +9,8 @@ import pandas
 import pytest
 from pyarrow import parquet
 
-from embeddings import store_parquet
 from embeddings.errors import InputError, OutputError
-from embeddings.store import JOURNAL, Store, StoreWriter
+from embeddings.store import JOURNAL, VECTORS, Store, StoreWriter
 from embeddings.stores import open_vectors, store_format, write_vectors
 
 SENTENCES = [["a", "b"], [], ["Ünï", "␣", '"'], ["a"], ["c", "d", "e"]]
@@ -33,7 +33,7 @@ def written(folder, vectors, **about):
 
 @pytest.mark.parametrize("form", NAMES)
 def test_every_form_gives_back_every_sentence(tmp_path, monkeypatch, vectors, form):
-    monkeypatch.setattr(store_parquet, "ROW_GROUP", 100)
+    monkeypatch.setattr("embeddings.store.GROUP", 100)
     path = tmp_path / NAMES[form]
     store = written(path if form == "npy" else tmp_path / "store", vectors)
     if form != "npy":
@@ -48,6 +48,27 @@ def test_every_form_gives_back_every_sentence(tmp_path, monkeypatch, vectors, fo
         np.testing.assert_array_equal(got.numpy(), expected)
     with pytest.raises(IndexError):
         found[5]
+
+
+def resident(path):
+    """Bytes of a file that are mapped and in memory."""
+    lines = Path("/proc/self/smaps").read_text().splitlines()
+    maps = [k for k, line in enumerate(lines) if line.endswith(str(path))]
+    return sum(1024 * int(next(line for line in lines[k:] if line.startswith("Rss:")).split()[1]) for k in maps)
+
+
+@pytest.mark.skipif(not Path("/proc/self/smaps").exists(), reason="only Linux tells the memory of a map")
+@pytest.mark.parametrize("form", ["hdf5", "parquet", "zarr"])
+def test_a_store_that_is_written_does_not_come_into_memory(tmp_path, monkeypatch, form):
+    monkeypatch.setattr("embeddings.store.GROUP", 2**20)
+    monkeypatch.setattr("embeddings.store_zarr.CHUNK", 2**20)
+    store = written(tmp_path / "store", [np.zeros((2, 512, 1024), "f4") for _ in SENTENCES])
+    mapped = tmp_path / "store" / VECTORS
+    assert mapped.stat().st_size > 2**24
+    write_vectors(tmp_path / NAMES[form], store, form)
+    assert resident(mapped) < 2**21
+    # Whoever reads it again finds it.
+    assert np.array_equal(store[4], np.zeros((2, 512, 1024))) and resident(mapped) > 0
 
 
 def test_parquet_is_read_by_pandas(tmp_path, vectors):
