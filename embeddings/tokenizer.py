@@ -2,8 +2,9 @@
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from functools import cache
 from typing import Literal, NamedTuple
+
+from embeddings.english import document, texts_of_sentences
 
 TokenizerName = Literal["spacy", "whitespace", "characters"]
 
@@ -25,8 +26,9 @@ def tokenize(text: str, tokenizer: TokenizerName = "spacy") -> list[Token]:
 
     Args:
         text: raw text.
-        tokenizer: `"spacy"`, the rules of spaCy's blank English pipeline; `"whitespace"`, for text that is tokenised
-            already; or `"characters"`, each character a word and a run of white space between two of them `SPACE`.
+        tokenizer: `"spacy"`, the rules of spaCy's blank English pipeline, by which a word has at most 1,000 characters
+            (`english.LONGEST`); `"whitespace"`, for text that is tokenised already; or `"characters"`, each character a
+            word and a run of white space between two of them `SPACE`.
 
     >>> tokenize("It isn't.")
     [Token(text='It', start=0, end=2), Token(text='is', start=3, end=5), Token(text="n't", start=5, end=8),
@@ -58,7 +60,7 @@ def sentences(text: str, tokenizer: TokenizerName = "spacy") -> list[list[str]]:
     >>> sentences("It rained. Did it?")
     [['It', 'rained', '.'], ['Did', 'it', '?']]
     """
-    split = (words(sentence.text, tokenizer) for sentence in _spacy_sentencizer()(text).sents)
+    split = (words(sentence, tokenizer) for sentence in texts_of_sentences(text))
     return [sentence for sentence in split if sentence]
 
 
@@ -103,24 +105,6 @@ def _character_tokens(text: str) -> Iterator[Token]:
 
 
 def _spacy_tokens(text: str) -> Iterator[Token]:
-    for token in _spacy_tokenizer()(text):
+    for token in document(text):
         if not token.is_space:
             yield Token(token.text, token.idx, token.idx + len(token.text))
-
-
-@cache
-def _spacy_sentencizer():
-    import spacy
-
-    pipe = spacy.blank("en")
-    pipe.add_pipe("sentencizer")
-    # A text may be long: nothing here takes more than it.
-    pipe.max_length = 2**31
-    return pipe
-
-
-@cache
-def _spacy_tokenizer():
-    import spacy
-
-    return spacy.blank("en").tokenizer
