@@ -24,6 +24,8 @@ WINDOW = 2**28
 """Bytes of layers that are computed in one go, at most; for each four cores, and fourfold on an accelerator."""
 BATCHES = 16
 """Batches that are computed in one go, at most, for each four cores."""
+SIDE_BY_SIDE = 256
+"""Sentences of a batch on a processor, at most."""
 
 
 class Embedder:
@@ -42,8 +44,8 @@ class Embedder:
             implementation did. Batches are then `batch_size` sentences in input order.
         batch_size: most sentences that are read side by side; 1 by default if stateful, so that a document is read as
             one stream, else 256, or 1024 on an accelerator.
-        batch_words: most words in a batch of Keras, padding included; 4096 by default, or 16,384 on an accelerator. Not
-            used if stateful.
+        batch_words: most words in a batch of Keras, padding included; 4096 by default, or 16,384 on an accelerator. If
+            stateful it bounds only how much is computed in one go.
         steps: most words of a sentence that Keras computes at once.
         precision: of the weights that are read for every word. With narrower ones a sentence that is read alone takes
             less time (`benchmarks/embedding.py --latency` tells how much, and how far the vectors are off). A processor
@@ -72,7 +74,7 @@ class Embedder:
         self.bilm = bilm
         self.stateful = stateful
         accelerator = has_accelerator()
-        self.batch_size = batch_size or (1 if stateful else 1024 if accelerator else 256)
+        self.batch_size = batch_size or (1 if stateful else 1024 if accelerator else SIDE_BY_SIDE)
         self.batch_words = batch_words or (16_384 if accelerator else 4096)
         self.steps = steps
         self.work = Work()
@@ -158,16 +160,16 @@ class Embedder:
         self._encoded = self._told = len(vectors)
 
     def _windows(self, sentences: Iterable[Sentence]) -> Iterator[list[Sentence]]:
-        """Sentences that are computed together: one batch if stateful, else about 16 batches, as far as the memory
-        allows."""
-        most, most_words = self.batch_size, 0
-        if not self.stateful:
-            options = self.bilm.options
-            bytes_of_a_word = 4 * (options.layers + 1) * options.dim
-            times = max(1, cores() // 4)
-            words_of_batches = BATCHES * times * self.batch_words
-            most, most_words = BATCHES * times * most, min(words_of_batches, times * self._window // bytes_of_a_word)
-            most_words = max(1, most_words)
+        """Sentences that are computed together: about 16 batches, as far as the memory allows; if stateful thousands,
+        in whole batches."""
+        options = self.bilm.options
+        bytes_of_a_word = 4 * (options.layers + 1) * options.dim
+        times = max(1, cores() // 4)
+        most_words = max(1, times * min(BATCHES * self.batch_words, self._window // bytes_of_a_word))
+        unit, most = 1, BATCHES * times * self.batch_size
+        if self.stateful:
+            unit = self.batch_size
+            most = unit * -(-BATCHES * times * SIDE_BY_SIDE // unit)
         read: list[Sentence] = []
         words = 0
         for sentence in sentences:
@@ -177,19 +179,23 @@ class Embedder:
                 )
             read.append(sentence)
             words += len(sentence)
-            if len(read) == most or (most_words and words >= most_words):
+            if len(read) == most or (words >= most_words and len(read) % unit == 0):
                 yield read
                 read, words = [], 0
         if read:
             yield read
 
     def _embed_window(self, rows: list[np.ndarray], select: Callable) -> list[np.ndarray]:
-        if self._reader:
-            return self._read_by_numpy(self._reader, rows, select)
         results: list = [None] * len(rows)
         for batch in self._batches([len(row) for row in rows]):
-            for k, layers in zip(batch, self._embed_batch([rows[k] for k in batch]), strict=True):
-                results[k] = select(layers)
+            read = [rows[k] for k in batch]
+            found = (
+                self._read_by_numpy(self._reader, read, select)
+                if self._reader
+                else map(select, self._embed_batch(read))
+            )
+            for k, layers in zip(batch, found, strict=True):
+                results[k] = layers
         return results
 
     def _read_by_numpy(
@@ -217,8 +223,10 @@ class Embedder:
 
     def _batches(self, lengths: list[int]) -> Iterator[list[int]]:
         """Positions of the sentences of each batch."""
-        if self.stateful:
-            yield list(range(len(lengths)))
+        if self.stateful or self._reader:
+            size = self.batch_size if self.stateful else len(lengths)
+            positions = list(range(len(lengths)))
+            yield from (positions[first : first + size] for first in range(0, len(lengths), size))
             return
         batch: list[int] = []
         for k in sorted(range(len(lengths)), key=lengths.__getitem__):

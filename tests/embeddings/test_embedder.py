@@ -90,6 +90,18 @@ def test_a_smaller_batch_leaves_the_other_rows_state(bilm):
     np.testing.assert_allclose(got[1], list(lower.embed([["c"], ["f"]]))[-1], atol=1e-6)
 
 
+@pytest.mark.parametrize("batch_words", [4, 4096])
+def test_stateful_batches_are_computed_many_in_one_go(bilm, sentences, batch_words):
+    embedder = Embedder(bilm, stateful=True, batch_size=3, batch_words=batch_words)
+    found = list(embedder.windows(sentences))
+    sizes = [len(window) for window in found]
+    assert sizes == [50] if batch_words > 4 else len(sizes) > 3 and not any(size % 3 for size in sizes[:-1])
+    alone = Embedder(bilm, stateful=True, batch_size=3)
+    expected = (vectors for first in range(0, 50, 3) for vectors in alone.embed(sentences[first : first + 3]))
+    for got, want in zip(itertools.chain.from_iterable(found), expected, strict=True):
+        np.testing.assert_allclose(got, want, atol=1e-6)
+
+
 def test_a_text_in_place_of_its_words_is_refused(bilm):
     with pytest.raises(InputError, match="expected lists of words, found the text 'a text'"):
         next(Embedder(bilm).embed(["a text"]))

@@ -98,6 +98,14 @@ def test_what_was_killed_goes_on_to_the_same_bytes(tmp_path, job, small, statefu
     assert found == whole
 
 
+@pytest.mark.parametrize("stateful", [False, True])
+def test_hundreds_of_sentences_are_committed_at_once(tmp_path, job, stateful):
+    (tmp_path / "a.txt").write_text("one two\n" * 500)
+    done = []
+    embed_stage(job(stateful=stateful), tmp_path / "v", report=lambda progress: done.append(progress.counts.sentences))
+    assert done == [500]
+
+
 @pytest.mark.parametrize("name", ["v.hdf5", "v"])
 def test_what_was_killed_as_it_took_its_form_is_not_computed_again(tmp_path, job, monkeypatch, name):
     def fail(*_):
