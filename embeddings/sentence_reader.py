@@ -47,7 +47,8 @@ class SentenceReader:
         self.inputs = 0
         self._options = bilm.options
         self._stacks = [[NumPyLayer(layer, precision) for layer in stack.layers] for stack in bilm.stacks]
-        # Of each direction the state after the first frame word.
+        # The vectors of the frame words, and of each direction the state after the first one.
+        self._frames = np.empty((0, bilm.options.projection), np.float32)
         self._begin: list[State] = []
 
     def read(self, words: np.ndarray, lengths: np.ndarray, vectors: np.ndarray) -> np.ndarray:
@@ -61,7 +62,10 @@ class SentenceReader:
         Returns:
             `[words, layers + 1, dim]`.
         """
-        if not self._begin:
+        # Word vectors differ in their last bits by the words that they are computed with, so that those of the frame
+        # words change where an embedder begins anew.
+        if not np.array_equal(self._frames, vectors[:2]):
+            self._frames = vectors[:2].copy()
             self._begin = [self._after_frame(direction, vectors) for direction in range(self._options.directions)]
         found = self._with_token_layer(words, vectors)
 

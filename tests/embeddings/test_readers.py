@@ -113,6 +113,14 @@ def test_sentences_that_begin_or_end_alike_share_that(random, monkeypatch):
     np.testing.assert_allclose(SentenceReader(bilm).read(words, lengths, vectors), apart, atol=1e-6)
 
 
+def test_the_state_after_a_frame_word_is_that_of_the_vectors_given(random):
+    bilm, words, lengths = bilm_of(), np.array([2, 3, 4]), np.array([2, 1])
+    reader = SentenceReader(bilm)
+    for vectors in random.normal(size=(2, 5, 6)).astype(np.float32):
+        fresh = SentenceReader(bilm).read(words, lengths, vectors)
+        np.testing.assert_array_equal(reader.read(words, lengths, vectors), fresh)
+
+
 @pytest.mark.parametrize("have", [1, 2, 3, 4, 8])
 def test_one_long_sentence_and_none_are_for_any_number_of_cores(have, monkeypatch):
     monkeypatch.setattr("embeddings.sentence_reader.cores", lambda: have)
