@@ -48,7 +48,7 @@ def _tokenizer() -> Any:
     from spacy.util import compile_infix_regex, compile_prefix_regex, compile_suffix_regex
     from spacy.vocab import create_vocab
 
-    rules = English.Defaults
+    rules: Any = English.Defaults
     suffix = compile_suffix_regex(rules.suffixes).search
     return Tokenizer(
         create_vocab(English.lang, rules),
