@@ -11,9 +11,10 @@ import numpy as np
 from keras import ops
 
 from embeddings.bilm import BiLM
-from embeddings.compiled import compiled, has_accelerator
+from embeddings.compiled import has_accelerator
 from embeddings.cores import cores
 from embeddings.errors import ConfigError, InputError
+from embeddings.keras_reader import KerasReader
 from embeddings.options import Precision
 from embeddings.sentence_reader import SentenceReader
 from embeddings.word_reader import WordReader
@@ -76,7 +77,6 @@ class Embedder:
         accelerator = has_accelerator()
         self.batch_size = batch_size or (1 if stateful else 1024 if accelerator else SIDE_BY_SIDE)
         self.batch_words = batch_words or (16_384 if accelerator else 4096)
-        self.steps = steps
         self.work = Work()
         self.reset_state()
         self._table = WordTable(bilm.spelling, beside=4 * bilm.options.projection)
@@ -94,7 +94,7 @@ class Embedder:
                 f"'{bilm.options.cell}'{' on an accelerator' if accelerator else ''}"
             )
         else:
-            self._read = compiled(self._read_directions, of=bilm)
+            self._keras = KerasReader(bilm, steps)
             self._few_shapes = keras.backend.backend() != "tensorflow"
 
     def reset_state(self) -> None:
@@ -268,7 +268,9 @@ class Embedder:
         self.work.computed += mask.size
         self.work.inputs += self.bilm.options.directions * int(lengths.sum())
         with self.work.timed("recurrent layers"):
-            layers = self._read_in_pieces(vectors, mask)
+            layers, state = self._keras.read(vectors, mask, self._initial_state(len(vectors)))
+            if self.stateful:
+                self._keep_state(state)
         for k, length in enumerate(lengths):
             token_layer = np.tile(vectors[k, 1 : length - 1], self.bilm.options.directions)
             yield np.concatenate([token_layer[None], layers[k, :, 1 : length - 1]])
@@ -280,31 +282,6 @@ class Embedder:
         unit = 8 if steps <= 32 else 32 if steps <= 128 else 128
         # The state of a row that is not there would be kept.
         return rows if self.stateful else 1 << (rows - 1).bit_length(), -(-steps // unit) * unit
-
-    def _read_in_pieces(self, vectors: np.ndarray, mask: np.ndarray) -> np.ndarray:
-        """The recurrent layers `[batch, layers, time, dim]` of token vectors `[batch, time, projection]`."""
-        options = self.bilm.options
-        batch, time, p = vectors.shape
-        layers = np.empty((batch, options.layers, time, options.dim), np.float32)
-        pieces = [slice(first, first + self.steps) for first in range(0, time, self.steps)]
-        state = self._initial_state(batch)
-        # The directions do not meet before the end, so that one reads the pieces from the left while the other reads
-        # them from the right.
-        for both in zip(pieces, reversed(pieces), strict=True):
-            read = both[: options.directions]
-            outputs, state = self._read([(vectors[:, piece], mask[:, piece]) for piece in read], state)
-            for direction, (piece, output) in enumerate(zip(read, outputs, strict=True)):
-                layers[:, :, piece, direction * p : (direction + 1) * p] = output
-        if self.stateful:
-            self._keep_state(state)
-        return layers
-
-    def _read_directions(self, pieces, state):
-        read = [
-            stack(vectors, mask=mask, state=before)
-            for stack, (vectors, mask), before in zip(self.bilm.stacks, pieces, state, strict=True)
-        ]
-        return [ops.stack(outputs, axis=1) for outputs, _ in read], [after for _, after in read]
 
     def _initial_state(self, batch: int) -> list:
         """For each direction and layer the cell's states, each `[batch, ...]`."""

@@ -33,9 +33,9 @@ class Streams:
         """First and last step of pieces of at most so many words, or of one step."""
         first = 0
         while first < len(self.begins) - 1:
-            last = int(np.searchsorted(self.begins, self.begins[first] + most, side="right")) - 1
-            yield first, max(first + 1, last)
-            first = max(first + 1, last)
+            last = max(first + 1, int(np.searchsorted(self.begins, self.begins[first] + most, side="right")) - 1)
+            yield first, last
+            first = last
 
 
 def streams_of(lengths: np.ndarray, sentences: np.ndarray, most: int, skip: int = 0) -> Streams:

@@ -160,11 +160,11 @@ for stateful in (False, True):
     want = list(Embedder(bilm, **options).embed(sentences))
     embedder.has_accelerator = lambda: True
     other = Embedder(bilm, batch_words=128, **options)
-    shapes, read = set(), other._read
+    shapes, read = set(), other._keras._read
     def noted(pieces, state):
         shapes.update(mask.shape for _, mask in pieces)
         return read(pieces, state)
-    other._read = noted
+    other._keras._read = noted
     for a, b in zip(other.embed(sentences), want, strict=True):
         np.testing.assert_allclose(a, b, atol=1e-5)
     print(list(map(list, sorted(shapes))))
