@@ -14,8 +14,12 @@ def checksum_of_file(path: Path) -> str:
 
 def checksum_of_files(paths: Sequence[Path]) -> str:
     """SHA-256 of a file, or of the checksums of several in their order, in hexadecimal."""
-    checksums = [checksum_of_file(path) for path in paths]
-    return checksums[0] if len(paths) == 1 else hashlib.sha256("".join(checksums).encode()).hexdigest()
+    return joined([checksum_of_file(path) for path in paths])
+
+
+def joined(checksums: Sequence[str]) -> str:
+    """The checksum of files, made of those of each."""
+    return checksums[0] if len(checksums) == 1 else hashlib.sha256("".join(checksums).encode()).hexdigest()
 
 
 def checksum_of_sentences(sentences: Iterable[Sequence[str]], targets: Iterable[str | Sequence[str]] = ()) -> str:

@@ -19,6 +19,7 @@ from embeddings.options import Precision
 from embeddings.selection import Selection
 from embeddings.source import load_bilm
 from embeddings.stores import StoreFormat, check_replaceable, store_format
+from pipeline.checksums import checksum_of_file, checksum_of_sentences
 from pipeline.config import Tracking
 from pipeline.embed_run import embedding_run
 from pipeline.sentence_stream import BEGIN, Place, Sentence, Sentences
@@ -100,7 +101,8 @@ def embed_stage(
     """Embed each sentence of a corpus and write what is kept of its layers to a store.
 
     What is done is committed every few thousand sentences. After an end of any kind the same call goes on from there,
-    and what comes out is the same to the last bit; of a store that is complete nothing is computed again.
+    and what comes out is the same to the last bit; of a store that is complete nothing is computed again, unless the
+    corpus came from standard input, of which nobody knows what it holds before it is read.
 
     Args:
         job: what to do.
@@ -139,24 +141,32 @@ def embed_stage(
             unfinished.finish({"names": names, "pooled": pooled, "counts": asdict(progress.counts)})
         else:
             progress.counts = Counts(**unfinished.about()["counts"])
-        unfinished.publish(form, described | {"form": form, "counts": asdict(progress.counts)})
-        run.finish(progress, checksum)
+            if job.sentences.files is None:
+                unfinished.behind(job.sentences.read(), end=True)
+        manifest = described | {"form": form, "counts": asdict(progress.counts)}
+        if job.sentences.files is None:
+            manifest["sentences"] = checksum_of_sentences(unfinished.sentences())
+        unfinished.publish(form, manifest)
+        run.finish(progress, described)
     return progress
 
 
 def described_job(job: EmbeddingJob, checksum: str) -> dict[str, Any]:
-    """All that decides about the vectors.
+    """All that decides about the vectors, but for a text from standard input.
 
     Args:
         job: what to do.
         checksum: of the biLM.
+
+    Raises:
+        InputError: a file of the corpus cannot be read.
     """
     files = job.sentences.files
     return {
         "telmo": version("telmo"),
         "backend": keras.config.backend(),
         "biLM": checksum,
-        "files": files and [[str(file.name), file.stat().st_size] for file in files],
+        "files": files and [_described_file(file) for file in files],
         "reading": job.sentences.model_dump(exclude={"names"}),
         "selection": asdict(job.selection),
         "stateful": job.stateful,
@@ -164,10 +174,19 @@ def described_job(job: EmbeddingJob, checksum: str) -> dict[str, Any]:
     }
 
 
+def _described_file(file: Path) -> list[Any]:
+    """A file's name, bytes and SHA-256; its time says nothing of its text, and reading is cheap beside embedding."""
+    try:
+        return [file.name, file.stat().st_size, checksum_of_file(file)]
+    except OSError as error:
+        raise InputError(f"{file}: cannot be read ({error.strerror})") from None
+
+
 def complete_before(output: Path, described: dict[str, Any]) -> Progress | None:
     """What is known of an output, if it is complete and its manifest says all that `described` does."""
     manifest = read_manifest(output)
-    if manifest and {key: manifest.get(key) for key in described} == described:
+    # Another text may come from standard input each time.
+    if manifest and described["files"] is not None and {key: manifest.get(key) for key in described} == described:
         remove_finished(output, described)
         return Progress(Counts(**manifest["counts"]), done=True)
     return None
@@ -188,9 +207,8 @@ def _embed(
     """Reading, computing and writing go on at once, each in a thread of its own."""
     began = time.perf_counter()
     unfinished.teach(embedder)
-    place = Place(*unfinished.progress.get("place", ()))
     counts, work = progress.counts, progress.work
-    for sentences, vectors, learned in embedded(job.selection, embedder, job.sentences.read(place, tell)):
+    for sentences, vectors, learned in embedded(job.selection, embedder, _missing(job, unfinished, tell)):
         with work.timed("writing"):
             vectors.reverse()
             for sentence in sentences:
@@ -201,6 +219,21 @@ def _embed(
             unfinished.commit(learned, {"place": progress.place, "counts": asdict(counts)})
         work.elapsed = time.perf_counter() - began
         report(progress)
+
+
+def _missing(job: EmbeddingJob, unfinished: Unfinished, tell: Callable[[str], None]) -> Iterator[Sentence]:
+    """The sentences behind those that are committed."""
+    if job.sentences.files is not None:
+        return job.sentences.read(Place(*unfinished.progress.get("place", ())), tell)
+    behind = False
+
+    def tell_behind(line: str) -> None:
+        if behind:
+            tell(line)
+
+    missing = unfinished.behind(job.sentences.read(tell=tell_behind))
+    behind = True
+    return missing
 
 
 def embedded(

@@ -92,7 +92,7 @@ def embed_ray_stage(
             for number, shard in enumerate(shards)
         ]
         unfinished.publish(described | {"counts": asdict(progress.counts), "shards": files})
-        run.finish(progress, checksum)
+        run.finish(progress, described)
     return progress
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
 
-from pipeline.checksums import checksum_of_files
+from pipeline.checksums import joined
 from pipeline.config import Tracking
 from pipeline.run_report import run_report
 from pipeline.sentence_stream import Sentences
@@ -49,16 +49,16 @@ class EmbeddingRun:
         self._run.metrics(told | _speed(progress), step=progress.counts.sentences)
         self._report(progress)
 
-    def finish(self, progress: "Progress", checksum: str) -> None:
+    def finish(self, progress: "Progress", described: dict[str, Any]) -> None:
         """Tell what came out.
 
         Args:
             progress: in the end.
-            checksum: of the biLM.
+            described: the job, as `described_job` gives it.
         """
         if not self._run.is_tracked:
             return
-        counts, files = asdict(progress.counts), self._job.sentences.files
+        counts, files, checksum = asdict(progress.counts), described["files"], described["biLM"]
         self._run.metrics({f"embed.{name}": count for name, count in counts.items()})
         self._run.metrics({f"seconds.{name}": seconds for name, seconds in progress.work.seconds.items()})
         self._run.source(checksum, None)
@@ -66,7 +66,7 @@ class EmbeddingRun:
         facts = [f"texts of {names}", f"biLM {self._job.source}, sha256 {checksum[:16]}"]
         if files:
             sizes = {"num_rows": counts["sentences"], "words": counts["words"]}
-            data = checksum_of_files(files)
+            data = joined([found for _, _, found in files])
             self._run.data_set(names, data, "embed", sizes)
             facts[0] += f", sha256 {data[:16]}"
         scores = counts | {name.replace("_", " "): round(value) for name, value in _speed(progress).items()}

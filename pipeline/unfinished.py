@@ -5,6 +5,7 @@ import os
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,13 +14,15 @@ import numpy as np
 from embeddings.atomic import atomic_file, atomic_folder
 from embeddings.errors import OutputError
 from embeddings.growing import GrowingArray, GrowingLines
-from embeddings.store import ABOUT, STORE_FILES, Store, StoreWriter
+from embeddings.store import ABOUT, SENTENCES, STORE_FILES, Store, StoreWriter
 from embeddings.stores import StoreFormat, write_vectors
 
 if TYPE_CHECKING:
     from embeddings.embedder import Embedder, Learned
+    from pipeline.sentence_stream import Sentence
 
 JOB = "job.json"
+_EXPECTED = "expected the same, to go on with it, or the folder to be removed, to begin anew"
 
 
 def part_of(output: Path) -> Path:
@@ -82,7 +85,7 @@ class WorkFolder:
             if begun.get(key) != value:
                 raise OutputError(
                     f"{self.folder}: was begun with {key} {json.dumps(begun.get(key))}, now it is {json.dumps(value)}; "
-                    "expected the same, to go on with it, or the folder to be removed, to begin anew"
+                    f"{_EXPECTED}"
                 )
 
     def remove(self) -> None:
@@ -249,6 +252,35 @@ class Unfinished(WorkFolder):
     def about(self) -> dict[str, Any]:
         """What the finished store tells of itself."""
         return Store(self.folder).about
+
+    def sentences(self) -> Iterator[list[str]]:
+        """The words of all sentences that are committed."""
+        most = None if self.complete else self._store.sentences
+        with (self.folder / SENTENCES).open("rb") as file:
+            yield from map(json.loads, islice(file, most))
+
+    def behind(self, sentences: "Iterator[Sentence]", end: bool = False) -> "Iterator[Sentence]":
+        """The sentences behind those that are committed, of a corpus that can only be read from its beginning.
+
+        Args:
+            sentences: all of the corpus.
+            end: whether none may stand there.
+
+        Raises:
+            OutputError: they are of another corpus.
+        """
+        number = 0
+        for number, words in enumerate(self.sentences(), start=1):
+            found = next(sentences, None)
+            if found is None or found.words != words:
+                raise self._other_text(number)
+        if end and next(sentences, None):
+            raise self._other_text(number + 1)
+        return sentences
+
+    def _other_text(self, number: int) -> OutputError:
+        found = f"{self.folder}: was begun with another text from standard input; sentence {number} differs"
+        return OutputError(f"{found}; {_EXPECTED}")
 
 
 def _link(old: Path, new: Path) -> None:

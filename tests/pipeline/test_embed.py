@@ -1,5 +1,7 @@
 """A corpus becomes a store, whole however often the work breaks off."""
 
+import hashlib
+import io
 import json
 import os
 import signal
@@ -132,8 +134,73 @@ def test_another_job_does_not_go_on_with_the_work(tmp_path, job, small):
     with pytest.raises(OutputError, match=r'v\.part: was begun with selection .*"all".*, now it is .*"average"'):
         embed_stage(job(Selection("average")), tmp_path / "v")
     (tmp_path / "a.txt").write_text("other\n")
-    with pytest.raises(OutputError, match=r'was begun with files \[\["a.txt", \d+\]\], now it is \[\["a.txt", 6\]\]'):
+    with pytest.raises(OutputError, match=r'was begun with files \[\["a.txt", \d+, .*\]\], now it is \[\["a.txt", 6, '):
         embed_stage(job(), tmp_path / "v")
+
+
+def test_a_text_of_the_same_size_is_another_text(tmp_path, job, small):
+    embed_stage(job(), tmp_path / "v")
+    with pytest.raises(Killed):
+        embed_stage(job(), tmp_path / "part", report=killed_after(1))
+    text = (tmp_path / "a.txt").read_bytes().replace(b"w1 ", b"w2 ")
+    (tmp_path / "a.txt").write_bytes(text)
+    assert not embed_stage(job(), tmp_path / "v").done
+    assert open_vectors(tmp_path / "v").words(58) == text.decode().splitlines()[58].split()
+    manifest = json.loads((tmp_path / "v.manifest.json").read_text())
+    assert manifest["files"] == [["a.txt", len(text), hashlib.sha256(text).hexdigest()]]
+    with pytest.raises(OutputError, match=r"part\.part: was begun with files"):
+        embed_stage(job(), tmp_path / "part")
+
+
+@pytest.fixture
+def piped(monkeypatch, tiny_bilm_folder):
+    """Embeds a text from standard input."""
+
+    def run(text, output, **how):
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(text)))
+        sentences = Sentences(names=("-",), tokenizer="whitespace", unreadable="skip")
+        return embed_stage(EmbeddingJob(str(tiny_bilm_folder), sentences), output, **how)
+
+    return run
+
+
+def test_standard_input_is_read_each_time(tmp_path, piped):
+    assert piped(b"one two\n", tmp_path / "v").counts.words == 2
+    first = json.loads((tmp_path / "v.manifest.json").read_text())
+    again = piped(b"one two three\n", tmp_path / "v")
+    assert not again.done and open_vectors(tmp_path / "v").words(0) == ["one", "two", "three"]
+    second = json.loads((tmp_path / "v.manifest.json").read_text())
+    assert first["files"] is None and first["sentences"] != second["sentences"]
+
+
+def test_only_the_same_text_from_standard_input_is_gone_on_with(tmp_path, piped, small):
+    text = b"\xff\n" + "\n".join(TEXTS).encode() + b"\n\xff\n"
+    piped(text, tmp_path / "whole")
+    with pytest.raises(Killed):
+        piped(text, tmp_path / "v", report=killed_after(2))
+    with pytest.raises(OutputError, match=r"v\.part: was begun with another text from standard input; sentence 3 diff"):
+        piped(text.replace(b"w1\n", b"w2\n", 1), tmp_path / "v")
+    with pytest.raises(OutputError, match="sentence 2 differs"):
+        piped(b"\xff\n", tmp_path / "v")
+    told = []
+    piped(text, tmp_path / "v", tell=told.append)
+    # What was told before is not told again.
+    assert len(told) == 1 and "line 62" in told[0]
+    assert files_of(tmp_path / "v") == files_of(tmp_path / "whole")
+
+
+def test_a_complete_work_on_standard_input_does_not_stand_for_another_text(tmp_path, piped, monkeypatch):
+    def fail(*_):
+        raise Killed
+
+    with monkeypatch.context() as broken:
+        broken.setattr(unfinished, "_link", fail)
+        with pytest.raises(Killed):
+            piped(b"one\ntwo\n", tmp_path / "v")
+    for other, number in ((b"one\nthree\n", 2), (b"one\n", 2), (b"one\ntwo\nthree\n", 3)):
+        with pytest.raises(OutputError, match=f"another text from standard input; sentence {number} differs"):
+            piped(other, tmp_path / "v")
+    assert piped(b"one\ntwo\n", tmp_path / "v").counts.words == 2
 
 
 def test_a_complete_store_of_another_job_is_replaced(tmp_path, job):
