@@ -4,23 +4,13 @@ from pathlib import Path
 from typing import Literal
 
 from embeddings.atomic import check_file, check_folder
-from embeddings.errors import InputError
-from embeddings.published import HDF5
+from embeddings.errors import InputError, OutputError
 from embeddings.store import STORE_FILES, Store, Vectors
 from embeddings.store_zarr import ZARR_FILES
 
 StoreFormat = Literal["hdf5", "parquet", "zarr", "npy"]
 SUFFIXES: dict[str, StoreFormat] = {".hdf5": "hdf5", ".h5": "hdf5", ".parquet": "parquet", ".zarr": "zarr", "": "npy"}
 """The form that the ending of a name tells; a name without one is that of a folder in NumPy's form."""
-
-
-_BEGINS: dict[StoreFormat, bytes | tuple[str, ...]] = {
-    "hdf5": HDF5,
-    "parquet": b"PAR1",
-    "zarr": ZARR_FILES,
-    "npy": STORE_FILES,
-}
-"""By what an earlier store is known: the first bytes of the file, or the names in the folder."""
 
 
 def store_format(path: Path) -> StoreFormat:
@@ -41,11 +31,34 @@ def check_replaceable(output: Path, form: StoreFormat) -> None:
     Raises:
         OutputError: it has none, or something else stands there.
     """
-    known = _BEGINS[form]
-    if isinstance(known, bytes):
-        check_file(output, known)
-    else:
-        check_folder(output, known)
+    if form in ("npy", "zarr"):
+        check_folder(output, STORE_FILES if form == "npy" else ZARR_FILES)
+        return
+    check_file(output)
+    if output.is_file() and output.stat().st_size:
+        check_earlier(output, form)
+
+
+def check_earlier(path: Path, form: StoreFormat) -> None:
+    """That a file of HDF5 or Parquet is an earlier store, and nobody's own.
+
+    Raises:
+        OutputError: it is none.
+    """
+    try:
+        if form == "hdf5":
+            import h5py
+
+            from embeddings.store_hdf5 import INDEX
+
+            with h5py.File(path) as file:
+                file[INDEX]
+        else:
+            from embeddings.store_parquet import about_parquet
+
+            about_parquet(path)
+    except (OSError, ValueError, KeyError):
+        raise OutputError(f"{path}: is not of `telmo embed`; expected an earlier store, or nothing") from None
 
 
 def open_vectors(path: Path) -> Vectors:

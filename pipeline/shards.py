@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from embeddings.atomic import check_folder
-from embeddings.errors import InputError, OutputError
+from embeddings.errors import InputError
+from embeddings.stores import check_earlier
 from pipeline.compressed import raw_lines
 from pipeline.parquet import parquet_texts
 from pipeline.readers import DETECT, format_of
@@ -127,14 +128,9 @@ def check_shards(output: Path) -> None:
     Raises:
         OutputError: it has none, or something else stands there.
     """
-    from embeddings.store_parquet import about_parquet
-
     found = [item for item in output.iterdir() if is_shard(item.name)] if output.is_dir() else []
     for path in found:
-        try:
-            about_parquet(path)
-        except (OSError, ValueError, KeyError):
-            raise OutputError(f"{path}: is not of `telmo embed`; expected an earlier store, or nothing") from None
+        check_earlier(path, "parquet")
     check_folder(output, [path.name for path in found] or [name_of_shard(0)])
 
 

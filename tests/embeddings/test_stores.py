@@ -11,7 +11,7 @@ from pyarrow import parquet
 
 from embeddings.errors import InputError, OutputError
 from embeddings.store import JOURNAL, VECTORS, Store, StoreWriter
-from embeddings.stores import open_vectors, store_format, write_vectors
+from embeddings.stores import check_replaceable, open_vectors, store_format, write_vectors
 
 SENTENCES = [["a", "b"], [], ["Ünï", "␣", '"'], ["a"], ["c", "d", "e"]]
 NAMES = {"hdf5": "v.hdf5", "parquet": "v.parquet", "zarr": "v.zarr", "npy": "v"}
@@ -146,6 +146,24 @@ def test_what_is_no_store_is_refused(tmp_path, name):
         open_vectors(tmp_path / name)
     with pytest.raises(InputError, match=r"cannot tell the form of '\.txt'; expected \.hdf5, \.h5, \.parquet, \.zarr"):
         open_vectors(tmp_path / "v.txt")
+
+
+def test_only_an_earlier_store_may_be_replaced(tmp_path, vectors):
+    pandas.DataFrame({"text": ["mine"]}).to_parquet(tmp_path / "mine.parquet")
+    with h5py.File(tmp_path / "mine.hdf5", "w") as file:
+        file["0"] = [1.0]
+        file["data/sentence_to_index"] = "not where it stands in a store"
+    store = written(tmp_path / "store", vectors)
+    for form in ("parquet", "hdf5"):
+        mine, earlier = tmp_path / f"mine.{form}", tmp_path / f"v.{form}"
+        before = mine.read_bytes()
+        with pytest.raises(OutputError, match=rf"mine\.{form}: is not of `telmo embed`; expected an earlier store"):
+            check_replaceable(mine, form)
+        assert mine.read_bytes() == before
+        write_vectors(earlier, store, form)
+        check_replaceable(earlier, form)
+        earlier.write_bytes(b"")
+        check_replaceable(earlier, form)
 
 
 def test_zarr_leaves_what_is_not_its_own(tmp_path, vectors):

@@ -264,7 +264,7 @@ def test_what_cannot_be_is_told_before_anything_is_computed(tmp_path, job, monke
     with pytest.raises(OutputError, match="mine: holds something else"):
         embed_stage(job(), tmp_path / "mine")
     (tmp_path / "mine.parquet").write_text("years of work")
-    with pytest.raises(OutputError, match=r"mine\.parquet: holds something else"):
+    with pytest.raises(OutputError, match=r"mine\.parquet: is not of `telmo embed`"):
         embed_stage(job(), tmp_path / "mine.parquet")
 
 
