@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Iterable
+from contextlib import suppress
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -48,7 +49,9 @@ class GrowingFile:
         os.fsync(self._file.fileno())
 
     def close(self) -> None:
-        self._file.close()
+        """Let the file go. What was not flushed may be lost, as on a full disk, and is no longer anyone's concern."""
+        with suppress(OSError):
+            self._file.close()
 
 
 class GrowingLines(GrowingFile):

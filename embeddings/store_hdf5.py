@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterable, Sequence
 from functools import cached_property
+from io import FileIO
 from pathlib import Path
 from typing import Any
 
@@ -35,14 +36,51 @@ def write_hdf5(path: Path, sentences: Iterable[Sequence[str]], vectors: Iterable
     """
     index: dict[str, str] = {}
     count = 0
-    with atomic_file(path) as temporary, h5py.File(temporary, "w") as file:
-        for sentence, layers in zip(sentences, vectors, strict=True):
-            file.create_dataset(str(count), data=layers)
-            index[" ".join(sentence)] = str(count)
-            count += 1
-        mapping = file.create_dataset(INDEX, (1,), dtype=h5py.string_dtype("utf-8"))
-        mapping[0] = json.dumps(index, ensure_ascii=False)
+    with atomic_file(path) as temporary, _Disk(temporary, "w+") as disk:
+        try:
+            with h5py.File(disk, "w") as file:
+                for sentence, layers in zip(sentences, vectors, strict=True):
+                    file.create_dataset(str(count), data=layers)
+                    index[" ".join(sentence)] = str(count)
+                    count += 1
+                    disk.check()
+                mapping = file.create_dataset(INDEX, (1,), dtype=h5py.string_dtype("utf-8"))
+                mapping[0] = json.dumps(index, ensure_ascii=False)
+        finally:
+            # Behind a write that failed HDF5 may find what it did not write: that is not what is to be told.
+            disk.check()
     return count
+
+
+class _Disk(FileIO):
+    """A file that takes what HDF5 writes, and keeps to itself that the disk does not. HDF5 cannot close a file that it
+    cannot write, and takes the whole process with it when that ends."""
+
+    _error: OSError | None = None
+
+    def check(self) -> None:
+        """Raises:
+        OSError: something could not be written.
+        """
+        if self._error:
+            raise self._error
+
+    def write(self, data: Any) -> int:
+        rest = memoryview(data).cast("B")
+        size = len(rest)
+        try:
+            while rest:
+                rest = rest[super().write(rest) :]
+        except OSError as error:
+            self._error = self._error or error
+        return size
+
+    def truncate(self, size: int | None = None) -> int:
+        try:
+            return super().truncate(size)
+        except OSError as error:
+            self._error = self._error or error
+            return size or 0
 
 
 class Hdf5Vectors(Vectors):

@@ -20,8 +20,9 @@ from pipeline.embed import Counts, EmbeddingJob, Progress, complete_before, desc
 from pipeline.embed_run import embedding_run
 from pipeline.ray_cluster import Cluster, connected, mapped, ray
 from pipeline.shard_worker import SentenceCounter, ShardEmbedder, ShardJob, plus
-from pipeline.shards import Shard, check_shards, name_of_shard, numbered, shards_of_corpus
+from pipeline.shards import Shard, check_shards, has_shards, name_of_shard, numbered, shards_of_corpus
 from pipeline.sources import find_source
+from pipeline.unfinished import keeps
 from pipeline.unfinished_shards import SHARDS, UnfinishedShards
 
 SHARD_WORDS = 100_000
@@ -160,8 +161,9 @@ def _answers(shards: dict[int, Shard], worker: type, work: ShardJob, workers: in
             yield answer
     except RayError as error:
         found = next(filter(None, str(error).splitlines()), type(error).__name__)
-        kept = f"{Path(work.shards).parent} keeps what is done, and the same command goes on with it"
-        raise OutputError(f"Ray: the workers are lost ({found}); {kept}") from error
+        folder = Path(work.shards)
+        kept = keeps(folder.parent) if has_shards(folder) else ""
+        raise OutputError(f"Ray: the workers are lost ({found}){kept}") from error
 
 
 def _error(answer: dict[str, Any]) -> Exception:

@@ -122,6 +122,11 @@ def is_shard(name: str) -> bool:
     return bool(re.fullmatch(r"part-\d{5,}\.parquet", name))
 
 
+def has_shards(folder: Path) -> bool:
+    """Whether there is a folder with a shard in it."""
+    return folder.is_dir() and any(is_shard(file.name) for file in folder.iterdir())
+
+
 def check_shards(output: Path) -> None:
     """That an output has a place, and that what stands there is an earlier store in shards.
 

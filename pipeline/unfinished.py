@@ -14,7 +14,7 @@ import numpy as np
 from embeddings.atomic import atomic_file, atomic_folder
 from embeddings.errors import OutputError
 from embeddings.growing import GrowingArray, GrowingLines
-from embeddings.store import ABOUT, SENTENCES, STORE_FILES, Store, StoreWriter
+from embeddings.store import ABOUT, JOURNAL, SENTENCES, STORE_FILES, Store, StoreWriter
 from embeddings.stores import StoreFormat, write_vectors
 
 if TYPE_CHECKING:
@@ -52,6 +52,11 @@ def remove_finished(output: Path, job: dict[str, Any]) -> None:
             shutil.rmtree(folder)
 
 
+def keeps(folder: Path) -> str:
+    """The end of the message of an error after which there is something to go on with."""
+    return f"; {folder} keeps what is done, and the same command goes on with it"
+
+
 class WorkFolder:
     """The folder of the work on an output, beside it, in which one process works at a time on one job.
 
@@ -65,10 +70,12 @@ class WorkFolder:
 
     def __init__(self, output: Path, job: dict[str, Any]):
         self.output, self.folder = output, part_of(output)
+        self._taken = False
         with self._writing():
             self.folder.mkdir(parents=True, exist_ok=True)
             self._lock = _locked(self.folder)
             self._check(job)
+        self._taken = True
 
     def __exit__(self, *_: object) -> None:
         self._lock.close()
@@ -98,14 +105,22 @@ class WorkFolder:
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
-        """Says of a full disk and the like what is left of the work."""
+        """Says of a full disk and the like whether something is left of the work."""
         try:
             yield
         except ValueError as error:
             raise OutputError(f"{self.folder}: cannot be gone on with ({error}); remove it to begin anew") from None
+        except OutputError as error:
+            raise OutputError(f"{error}{self._kept()}") from None
         except OSError as error:
-            kept = f"{self.folder} keeps what is done, and the same command goes on with it"
-            raise OutputError(f"{self.output}: cannot be written ({error.strerror or error}); {kept}") from None
+            raise OutputError(f"{self.output}: cannot be written ({error.strerror or error}){self._kept()}") from None
+
+    def _kept(self) -> str:
+        return keeps(self.folder) if self._taken and self._has_work() else ""
+
+    def _has_work(self) -> bool:
+        """Whether the next process finds anything done."""
+        raise NotImplementedError
 
 
 class Unfinished(WorkFolder):
@@ -127,6 +142,7 @@ class Unfinished(WorkFolder):
 
     def __init__(self, output: Path, job: dict[str, Any]):
         super().__init__(output, job)
+        self._words: GrowingLines | None = None
         with self._writing():
             self.complete = (self.folder / ABOUT).exists()
             self.progress: dict[str, Any] = {}
@@ -134,17 +150,26 @@ class Unfinished(WorkFolder):
                 self._store = StoreWriter(self.folder)
                 self.progress = self._store.progress
                 self._clear()
-                self._words: GrowingLines | None = None
 
     def __enter__(self) -> "Unfinished":
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._let_go()
         if not self.complete:
             self._store.close()
-            if not self.progress:
+            if not self._has_work():
                 self.remove()
         super().__exit__()
+
+    def _has_work(self) -> bool:
+        return any((self.folder / name).exists() for name in (ABOUT, JOURNAL))
+
+    def _let_go(self) -> None:
+        """Close the files of what was learned."""
+        if self._words is not None:
+            self._words.close()
+            self._vectors.close()
 
     def _clear(self) -> None:
         """Remove what an embedder had forgotten when its process ended, and what it learned after the last commit."""
@@ -188,8 +213,7 @@ class Unfinished(WorkFolder):
         """Write what was learned; what was forgotten stays until the next commit is there."""
         assert self._words is not None
         if learned.first == 0 and self._vectors.rows:
-            self._words.close()
-            self._vectors.close()
+            self._let_go()
             self.progress = self.progress | {"generation": self._generation + 1, "known": (0, 0)}
             self._open(learned.vectors.shape[1])
         self._words.add_values(learned.words)
@@ -232,6 +256,7 @@ class Unfinished(WorkFolder):
         with self._writing():
             self._store.finish(about)
             self.complete = True
+        self._let_go()
 
     def publish(self, form: StoreFormat, manifest: dict[str, Any]) -> None:
         """Give the store its place and its form, and remove the folder of the work.

@@ -8,7 +8,7 @@ from typing import Any
 
 from embeddings.atomic import atomic_file
 from embeddings.store_parquet import about_parquet
-from pipeline.shards import Shard, check_shards, is_shard, name_of_shard
+from pipeline.shards import Shard, check_shards, has_shards, is_shard, name_of_shard
 from pipeline.unfinished import WorkFolder, manifest_of
 
 SHARDS, PLAN = "shards", "plan.json"
@@ -38,9 +38,12 @@ class UnfinishedShards(WorkFolder):
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self.folder.exists() and not any(is_shard(file.name) for file in self.shards.iterdir()):
+        if not self._has_work():
             self.remove()
         super().__exit__()
+
+    def _has_work(self) -> bool:
+        return has_shards(self.shards)
 
     def plan(self, make: Callable[[], list[Shard]]) -> list[Shard]:
         """How the corpus is parted: as it was before, or else as `make` says."""

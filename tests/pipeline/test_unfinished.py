@@ -1,0 +1,78 @@
+"""What is done of an embedding outlives a full disk, and a person is told whether it does."""
+
+import os
+import subprocess
+import sys
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from embeddings.stores import open_vectors
+from pipeline.unfinished import Unfinished
+
+JOB = {"some": "job"}
+SENTENCES = 40
+EMBEDDER = SimpleNamespace(bilm=SimpleNamespace(options=SimpleNamespace(projection=2)), learn=lambda *_: None)
+NEWS = SimpleNamespace(first=1, words=[], vectors=np.empty((0, 2), np.float32), state=None)
+
+
+def work(output, form, every=10, before=lambda step: None):
+    """Write sentences of a kilobyte each, and say before each step what comes."""
+    with Unfinished(output, JOB) as unfinished:
+        if not unfinished.complete:
+            unfinished.teach(EMBEDDER)
+            for number in range(unfinished.progress.get("next", 0), SENTENCES):
+                before(f"sentence {number}")
+                unfinished.add(np.full((1, 1, 256), number, np.float32), ["word"])
+                if number % every == every - 1:
+                    unfinished.commit(NEWS, {"next": number + 1})
+            unfinished.finish({"names": ["vectors"]})
+        before("publish")
+        unfinished.publish(form, {})
+
+
+def limited(output, form, step, kilobytes):
+    """Has no file become longer than that from a step on."""
+    import resource
+
+    def before(reached):
+        if reached == step:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (kilobytes * 1024, resource.RLIM_INFINITY))
+
+    work(output, form, before=before)
+
+
+@pytest.mark.parametrize("form", ["npy", "hdf5", "parquet"])
+@pytest.mark.parametrize(
+    ("step", "kilobytes", "done"),
+    [("sentence 0", 5, False), ("sentence 15", 15, True), ("publish", 20, True)],
+)
+def test_a_full_disk_ends_in_one_line_that_tells_what_is_left(house, tmp_path, form, step, kilobytes, done):
+    pytest.importorskip("resource")
+    if form == "npy" and step == "publish":
+        pytest.skip("the files are there already")
+    output = tmp_path / {"npy": "v", "hdf5": "v.hdf5", "parquet": "v.parquet"}[form]
+    script = f"""
+from pathlib import Path
+from embeddings.errors import OutputError
+from tests.pipeline.test_unfinished import limited
+try:
+    limited(Path({str(output)!r}), {form!r}, {step!r}, {kilobytes})
+except OutputError as error:
+    print(error)
+"""
+    environment = os.environ | {"PYTHONPATH": str(house)}
+    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, env=environment, check=False)
+    part = tmp_path / f"{output.name}.part"
+    kept = f"; {part} keeps what is done, and the same command goes on with it"
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert "cannot be written (" in ended.stdout and ended.stdout.endswith("File too large)" + kept * done + "\n")
+    assert part.exists() == done and not output.exists()
+    assert [path.name for path in tmp_path.iterdir()] == [part.name] * done
+    # What is done is not done again.
+    steps = []
+    work(output, form, before=steps.append)
+    assert steps[0] == {"sentence 0": "sentence 0", "sentence 15": "sentence 10", "publish": "publish"}[step]
+    found = open_vectors(output)
+    assert [found[k][0, 0, 0] for k in range(len(found))] == list(range(SENTENCES))
