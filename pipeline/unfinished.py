@@ -36,11 +36,18 @@ def manifest_of(output: Path) -> Path:
 
 
 def read_manifest(output: Path) -> dict[str, Any]:
-    """The manifest of an output that is complete; else an empty one."""
+    """The manifest of an output that is complete; else an empty one, as where another program has written a file of
+    another size in its place."""
     with suppress(OSError, ValueError):
-        if output.exists():
-            return json.loads(manifest_of(output).read_text("utf-8"))
+        manifest = json.loads(manifest_of(output).read_text("utf-8"))
+        if output.exists() and manifest.get("bytes") == _size(output):
+            return manifest
     return {}
+
+
+def _size(output: Path) -> int | None:
+    """The bytes of a file; a folder has none."""
+    return output.stat().st_size if output.is_file() else None
 
 
 def remove_finished(output: Path, job: dict[str, Any]) -> None:
@@ -100,6 +107,8 @@ class WorkFolder:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _write_manifest(self, manifest: dict[str, Any]) -> None:
+        if self.output.is_file():
+            manifest = manifest | {"bytes": _size(self.output)}
         with atomic_file(manifest_of(self.output)) as temporary:
             temporary.write_text(json.dumps(manifest, ensure_ascii=False, indent=2) + "\n", "utf-8")
 
@@ -265,6 +274,8 @@ class Unfinished(WorkFolder):
             OutputError: it cannot be written.
         """
         with self._writing():
+            # No manifest stands beside a store that is not its own, whenever this ends.
+            manifest_of(self.output).unlink(missing_ok=True)
             if form == "npy":
                 with atomic_folder(self.output, STORE_FILES) as temporary:
                     for name in STORE_FILES:

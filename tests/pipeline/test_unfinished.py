@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from embeddings.stores import open_vectors
-from pipeline.unfinished import Unfinished
+from pipeline.unfinished import Unfinished, manifest_of, read_manifest
 
 JOB = {"some": "job"}
 SENTENCES = 40
@@ -17,7 +17,7 @@ EMBEDDER = SimpleNamespace(bilm=SimpleNamespace(options=SimpleNamespace(projecti
 NEWS = SimpleNamespace(first=1, words=[], vectors=np.empty((0, 2), np.float32), state=None)
 
 
-def work(output, form, every=10, before=lambda step: None):
+def work(output, form, every=10, before=lambda step: None, manifest=None):
     """Write sentences of a kilobyte each, and say before each step what comes."""
     with Unfinished(output, JOB) as unfinished:
         if not unfinished.complete:
@@ -29,7 +29,7 @@ def work(output, form, every=10, before=lambda step: None):
                     unfinished.commit(NEWS, {"next": number + 1})
             unfinished.finish({"names": ["vectors"]})
         before("publish")
-        unfinished.publish(form, {})
+        unfinished.publish(form, manifest or {})
 
 
 def limited(output, form, step, kilobytes):
@@ -76,3 +76,34 @@ except OutputError as error:
     assert steps[0] == {"sentence 0": "sentence 0", "sentence 15": "sentence 10", "publish": "publish"}[step]
     found = open_vectors(output)
     assert [found[k][0, 0, 0] for k in range(len(found))] == list(range(SENTENCES))
+
+
+class Killed(BaseException):
+    """In place of a signal."""
+
+
+@pytest.mark.parametrize("form", ["npy", "parquet"])
+def test_a_manifest_never_stands_beside_another_store(tmp_path, monkeypatch, form):
+    output = tmp_path / {"npy": "v", "parquet": "v.parquet"}[form]
+    work(output, form, manifest={"of": "the first"})
+    assert read_manifest(output)["of"] == "the first"
+
+    def killed(self, manifest):
+        raise Killed
+
+    with monkeypatch.context() as soon:
+        soon.setattr(Unfinished, "_write_manifest", killed)
+        with pytest.raises(Killed):
+            work(output, form, manifest={"of": "the second"})
+    assert len(open_vectors(output)) == SENTENCES and not read_manifest(output)
+    steps = []
+    work(output, form, before=steps.append, manifest={"of": "the second"})
+    assert steps == ["publish"] and read_manifest(output)["of"] == "the second"
+
+
+def test_a_file_that_another_program_wrote_in_its_place_has_no_manifest(tmp_path):
+    output = tmp_path / "v.parquet"
+    work(output, "parquet")
+    assert read_manifest(output) == {"bytes": output.stat().st_size}
+    output.write_bytes(b"PAR1 years of work PAR1")
+    assert manifest_of(output).exists() and not read_manifest(output)
