@@ -123,8 +123,8 @@ def embed_stage(
     stored = find_source(job.source)
     names = job.selection.names(stored.options.layers + 1)
     checksum = stored.checksum()
-    described = described_job(job, checksum)
-    before = complete_before(output, described | {"form": form})
+    described = described_job(job, checksum, "local")
+    before = complete_before(output, described | {"form": form}, job)
     if before:
         return before
     check_replaceable(output, form)
@@ -151,23 +151,26 @@ def embed_stage(
     return progress
 
 
-def described_job(job: EmbeddingJob, checksum: str) -> dict[str, Any]:
-    """All that decides about the vectors, but for a text from standard input.
+def described_job(job: EmbeddingJob, checksum: str, engine: str) -> dict[str, Any]:
+    """All that decides about the vectors, but for a text from standard input. What is done about a line that cannot be
+    read is not among it: work that such a line has stopped is gone on with past the line.
 
     Args:
         job: what to do.
         checksum: of the biLM.
+        engine: that does it.
 
     Raises:
         InputError: a file of the corpus cannot be read.
     """
     files = job.sentences.files
     return {
+        "engine": engine,
         "telmo": version("telmo"),
         "backend": keras.config.backend(),
         "biLM": checksum,
         "files": files and [_described_file(file) for file in files],
-        "reading": job.sentences.model_dump(exclude={"names"}),
+        "reading": job.sentences.model_dump(exclude={"names", "unreadable"}),
         "selection": asdict(job.selection),
         "stateful": job.stateful,
         "precision": job.precision,
@@ -182,14 +185,17 @@ def _described_file(file: Path) -> list[Any]:
         raise InputError(f"{file}: cannot be read ({error.strerror})") from None
 
 
-def complete_before(output: Path, described: dict[str, Any]) -> Progress | None:
+def complete_before(output: Path, described: dict[str, Any], job: EmbeddingJob) -> Progress | None:
     """What is known of an output, if it is complete and its manifest says all that `described` does."""
     manifest = read_manifest(output)
     # Another text may come from standard input each time.
-    if manifest and described["files"] is not None and {key: manifest.get(key) for key in described} == described:
-        remove_finished(output, described)
-        return Progress(Counts(**manifest["counts"]), done=True)
-    return None
+    if not manifest or described["files"] is None or {key: manifest.get(key) for key in described} != described:
+        return None
+    counts = Counts(**manifest["counts"])
+    if counts.unreadable and job.sentences.unreadable == "stop":
+        return None
+    remove_finished(output, described)
+    return Progress(counts, done=True)
 
 
 def no_words(job: EmbeddingJob) -> InputError:
@@ -254,7 +260,8 @@ def _in_blocks(sentences: Iterator[Sentence]) -> Iterator[list[Sentence]]:
                 yield block
                 block = []
     except InputError:
-        # The sentences before what cannot be read are as good as others.
+        # Those before what cannot be read may fill a window, which is kept. One that ended here would not be: its
+        # vectors would not be to the last bit those of the whole, once the reading goes on.
         yield block
         raise
     if block:

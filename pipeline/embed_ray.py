@@ -61,8 +61,8 @@ def embed_ray_stage(
     stored = find_source(job.source)
     job.selection.names(stored.options.layers + 1)
     checksum = stored.checksum()
-    described = described_job(job, checksum) | {"form": "parquet", "shard_words": shard_words}
-    before = complete_before(output, described)
+    described = described_job(job, checksum, "ray") | {"form": "parquet", "shard_words": shard_words}
+    before = complete_before(output, described, job)
     if before:
         return before
     check_shards(output)

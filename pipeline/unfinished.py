@@ -95,12 +95,12 @@ class WorkFolder:
             with atomic_file(path) as temporary:
                 temporary.write_text(json.dumps(job, ensure_ascii=False, indent=2), "utf-8")
         begun = json.loads(path.read_text("utf-8"))
-        for key, value in job.items():
-            if begun.get(key) != value:
-                raise OutputError(
-                    f"{self.folder}: was begun with {key} {json.dumps(begun.get(key))}, now it is {json.dumps(value)}; "
-                    f"{_EXPECTED}"
-                )
+        # Also what only the work of before was told, such as the shards of another engine.
+        for key in job | begun:
+            then, now = begun.get(key), job.get(key)
+            if then != now:
+                found = f"was begun with {key} {json.dumps(then)}, now it is {json.dumps(now)}"
+                raise OutputError(f"{self.folder}: {found}; {_EXPECTED}")
 
     def remove(self) -> None:
         """Leave nothing of the work."""

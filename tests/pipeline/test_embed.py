@@ -255,6 +255,23 @@ def test_a_line_that_cannot_be_read_stops_or_is_passed_over(tmp_path, job, small
     assert found[41].shape == (3, 0, 8) and found[8].shape == (3, 5, 8)
 
 
+def test_what_a_line_has_stopped_goes_on_past_it_where_that_is_asked_for(tmp_path, job, small):
+    lines = (tmp_path / "a.txt").read_bytes().split(b"\n")
+    lines[41] = b"no \xff"
+    (tmp_path / "a.txt").write_bytes(b"\n".join(lines))
+    embed_stage(job(unreadable="skip"), tmp_path / "whole")
+    with pytest.raises(InputError):
+        embed_stage(job(), tmp_path / "v")
+    seen = []
+    embed_stage(job(unreadable="skip"), tmp_path / "v", report=seen.append)
+    assert 0 < seen[-1].work.words < seen[-1].counts.words
+    assert files_of(tmp_path / "v") == files_of(tmp_path / "whole")
+    # Who asks for a stop is not given a store with a gap as complete.
+    with pytest.raises(InputError, match="line 42"):
+        embed_stage(job(), tmp_path / "v")
+    assert embed_stage(job(unreadable="skip"), tmp_path / "v").done
+
+
 def test_what_cannot_be_is_told_before_anything_is_computed(tmp_path, job, monkeypatch):
     monkeypatch.setattr(embed, "load_bilm", None)
     with pytest.raises(ConfigError, match="no layer 3; expected 0 to 2"):

@@ -92,7 +92,9 @@ def test_rows_are_those_of_the_local_engine(folder, whole):
     manifest = json.loads((folder / "whole.parquet.manifest.json").read_text())
     expected = json.loads((folder / "local.parquet.manifest.json").read_text())
     shards = manifest.pop("shards")
-    assert manifest.pop("shard_words") == 100 and manifest == expected
+    assert manifest.pop("shard_words") == 100
+    assert (manifest.pop("engine"), expected.pop("engine")) == ("ray", "local")
+    assert expected.pop("bytes") == (folder / "local.parquet").stat().st_size and manifest == expected
     assert [shard["file"] for shard in shards] == sorted(file.name for file in whole.iterdir())
     assert sum(shard["words"] for shard in shards) == manifest["counts"]["words"]
     assert not (folder / "whole.parquet.part").exists()

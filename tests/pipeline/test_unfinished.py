@@ -8,8 +8,14 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from embeddings.errors import OutputError
+from embeddings.source import find_source
 from embeddings.stores import open_vectors
+from pipeline.embed import EmbeddingJob, described_job, embed_stage
+from pipeline.sentence_stream import Sentences
+from pipeline.shards import name_of_shard
 from pipeline.unfinished import Unfinished, manifest_of, read_manifest
+from pipeline.unfinished_shards import UnfinishedShards
 
 JOB = {"some": "job"}
 SENTENCES = 40
@@ -107,3 +113,17 @@ def test_a_file_that_another_program_wrote_in_its_place_has_no_manifest(tmp_path
     assert read_manifest(output) == {"bytes": output.stat().st_size}
     output.write_bytes(b"PAR1 years of work PAR1")
     assert manifest_of(output).exists() and not read_manifest(output)
+
+
+def test_work_of_one_engine_is_nothing_to_another(tmp_path, tiny_bilm_folder):
+    (tmp_path / "a.txt").write_text("One two\n")
+    asked = EmbeddingJob(str(tiny_bilm_folder), Sentences(names=(str(tmp_path / "a.txt"),)))
+    checksum = find_source(asked.source).checksum()
+    output = tmp_path / "v.parquet"
+    with UnfinishedShards(output, described_job(asked, checksum, "ray") | {"form": "parquet"}) as shards:
+        (shards.shards / name_of_shard(0)).write_bytes(b"an hour of work")
+    with pytest.raises(OutputError, match=r'v\.parquet\.part: was begun with engine "ray", now it is "local"'):
+        embed_stage(asked, output)
+    with pytest.raises(OutputError, match=r'was begun with form "parquet", now it is null'):
+        UnfinishedShards(output, described_job(asked, checksum, "ray"))
+    assert (shards.shards / name_of_shard(0)).exists()
