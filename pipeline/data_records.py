@@ -11,7 +11,7 @@ from embeddings.errors import InputError
 from pipeline.data_config import Texts
 from pipeline.data_hub import HUB, hub_rows
 from pipeline.parquet import parquet_rows
-from pipeline.readers import Format, data_file, format_of, lines, read_columns
+from pipeline.readers import Format, Unreadable, data_file, format_of, lines, read_columns
 
 DOCUMENT = "document"
 """The column that CoNLL files have beside those that are written: the number of the document."""
@@ -24,13 +24,17 @@ class Record(NamedTuple):
     place: str
 
 
-def read_records(name: str, texts: Texts, wanted: Sequence[str]) -> Iterator[Record]:
+def read_records(
+    name: str, texts: Texts, wanted: Sequence[str], unreadable: Unreadable | None = None
+) -> Iterator[Record]:
     """The records of a file or of a data set of the hub.
 
     Args:
         name: a path, a part of the docs corpus or a hub name.
         texts: how the file is written.
         wanted: columns that are needed; others may be left out.
+        unreadable: what to do in csv and tsv with a line below the header that is not of the encoding, in place of an
+            error.
 
     Raises:
         InputError: it cannot be read; the message names the line.
@@ -44,9 +48,10 @@ def read_records(name: str, texts: Texts, wanted: Sequence[str]) -> Iterator[Rec
         yield from _sentences(path, format, texts, wanted)
     elif format == "parquet":
         yield from _numbered(name, "row", enumerate(parquet_rows(path, wanted), start=1))
+    elif format in ("csv", "tsv"):
+        yield from _numbered(str(path), "line", _table_rows(path, format, texts, unreadable))
     else:
-        rows = {"csv": _table_rows, "tsv": _table_rows, "jsonl": _json_rows, "text": _text_rows}[format]
-        yield from _numbered(str(path), "line", rows(path, format, texts))
+        yield from _numbered(str(path), "line", {"jsonl": _json_rows, "text": _text_rows}[format](path, texts))
 
 
 Rows = Iterator[tuple[int, dict[str, Any]]]
@@ -64,7 +69,7 @@ def _sentences(path: Path, format: Format, texts: Texts, wanted: Sequence[str]) 
         yield Record(values | {DOCUMENT: str(sentence.document)}, f"{path} line {sentence.line}")
 
 
-def _json_rows(path: Path, format: Format, texts: Texts) -> Rows:
+def _json_rows(path: Path, texts: Texts) -> Rows:
     for number, line in enumerate(lines(path, texts.encoding), start=1):
         if not line.strip():
             continue
@@ -77,7 +82,7 @@ def _json_rows(path: Path, format: Format, texts: Texts) -> Rows:
         yield number, record
 
 
-def _text_rows(path: Path, format: Format, texts: Texts) -> Rows:
+def _text_rows(path: Path, texts: Texts) -> Rows:
     pattern = re.compile(texts.pattern or "(?P<text>.*)")
     for number, line in enumerate(lines(path, texts.encoding), start=1):
         if not line.strip():
@@ -88,13 +93,19 @@ def _text_rows(path: Path, format: Format, texts: Texts) -> Rows:
         yield number, {name: value for name, value in match.groupdict().items() if value is not None}
 
 
-def _table_rows(path: Path, format: Format, texts: Texts) -> Rows:
+def _table_rows(path: Path, format: Format, texts: Texts, unreadable: Unreadable | None) -> Rows:
     # A text may be long, and a quote in a TSV is a letter like any other.
     csv.field_size_limit(2**31 - 1)
     style: dict[str, Any] = {"delimiter": "\t", "quoting": csv.QUOTE_NONE} if format == "tsv" else {"strict": True}
     if texts.delimiter:
         style["delimiter"] = texts.delimiter
-    given = (line + "\n" for line in lines(path, texts.encoding))
+
+    def told(message: str) -> None:
+        if unreadable is None or (reader.line_num == 0 and not texts.columns):
+            raise InputError(message) from None
+        unreadable(message)
+
+    given = (line + "\n" for line in lines(path, texts.encoding, told))
     reader = csv.DictReader(given, texts.columns, **style)
     try:
         names = reader.fieldnames or []

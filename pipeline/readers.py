@@ -55,7 +55,8 @@ _MARK = b"\xef\xbb\xbf"
 
 
 Unreadable = Callable[[str], None]
-"""Is told of a line that cannot be read, which then counts as empty."""
+"""Is told of a line that cannot be read, which is then handed on with signs in place of what is none, U+FFFD; or raises
+an InputError."""
 
 
 def lines(path: Path, encoding: str = "utf-8", unreadable: Unreadable | None = None) -> Iterator[str]:
@@ -64,7 +65,8 @@ def lines(path: Path, encoding: str = "utf-8", unreadable: Unreadable | None = N
     Args:
         path: the file.
         encoding: of the file; `detect` has it told from its bytes.
-        unreadable: what to do with a line that is not of the encoding, in place of an error.
+        unreadable: what to do with a line that is not of the encoding, in place of an error. Where a line's end is more
+            than a byte, as in UTF-16, nobody knows where the next line begins, and there is an error all the same.
 
     Raises:
         InputError: a line is not of this encoding, with the line and the byte; or the encoding is unknown; or the file
@@ -84,7 +86,7 @@ def decoded(
         expected = f"expected utf-8, latin-1, cp1252 or the like, or '{DETECT}'"
         raise InputError(f"{name}: encoding '{encoding}' cannot be read; {expected}") from None
     if not ascii_is_kept:
-        yield from _wide_lines(raw, name, encoding)
+        yield from _wide_lines(raw, name, encoding, unreadable)
         return
     for number, line in enumerate(raw, start=1):
         # The mark with which some programs begin a file is no text.
@@ -98,11 +100,11 @@ def decoded(
             if unreadable is None:
                 raise InputError(message) from None
             unreadable(message)
-            read = ""
+            read = text.rstrip(b"\r\n").decode(encoding, "replace")
         yield read
 
 
-def _wide_lines(raw: Iterable[bytes], name: str, encoding: str) -> Iterator[str]:
+def _wide_lines(raw: Iterable[bytes], name: str, encoding: str, unreadable: Unreadable | None) -> Iterator[str]:
     """The lines of a file in which a line's end is more than a byte, as in UTF-16."""
     number, rest = 0, ""
     try:
@@ -112,7 +114,9 @@ def _wide_lines(raw: Iterable[bytes], name: str, encoding: str) -> Iterator[str]
                 number += 1
                 yield line.rstrip("\r")
     except UnicodeError as error:
-        raise InputError(f"{name} after line {number}: not {encoding} ({error}); name another encoding") from None
+        found = f"{name} after line {number}: not {encoding} ({error}); name another encoding"
+        no_skip = f" ('--unreadable skip' passes over no line of {encoding})" if unreadable else ""
+        raise InputError(found + no_skip) from None
     if rest:
         yield rest.rstrip("\r")
 
@@ -150,21 +154,27 @@ def _is_utf8(line: bytes) -> bool:
 
 
 def read_sentences(
-    path: Path, tokenizer: TokenizerName = "spacy", encoding: str = "utf-8", format: Format | None = None
+    path: Path,
+    tokenizer: TokenizerName = "spacy",
+    encoding: str = "utf-8",
+    format: Format | None = None,
+    unreadable: Unreadable | None = None,
 ) -> Iterator[list[str]]:
     """The sentences of a plain text, one a line, or of a CoNLL-U file, as lists of words.
 
-    A line without words is an empty sentence, so that the number of a sentence stays that of its line.
+    A line without words is an empty sentence, so that the number of a sentence stays that of its line. What cannot be
+    read goes as in `lines`.
 
     Raises:
         InputError: the file is of another format or encoding.
     """
     found = format or format_of(path)
     if found == "text":
-        for line in lines(path, encoding):
+        for line in lines(path, encoding, unreadable):
             yield words(line, tokenizer)
     elif found in ("conllu", "conll"):
-        for sentence in read_columns(path, found, ["form" if found == "conllu" else "0"], encoding):
+        wanted = ["form" if found == "conllu" else "0"]
+        for sentence in read_columns(path, found, wanted, encoding, unreadable=unreadable):
             yield sentence.columns[0]
     else:
         raise InputError(f"{path}: sentences are read from text, conllu and conll, not from {found}")
@@ -195,6 +205,7 @@ def read_columns(
     encoding: str = "utf-8",
     delimiter: str | None = None,
     names: Sequence[str] | None = None,
+    unreadable: Unreadable | None = None,
 ) -> Iterator[Columns]:
     """The sentences of a file with a word a line and an empty line after each sentence: CoNLL-U, or the columns of
     CoNLL 2000, 2002 and 2003.
@@ -206,6 +217,7 @@ def read_columns(
         encoding: of the file.
         delimiter: between columns; by default a tab where the line has one, else blanks.
         names: of all columns of `conll`, which may then be asked for by name.
+        unreadable: as for `lines`.
 
     Raises:
         InputError: a line lacks a column; the message names the line.
@@ -213,7 +225,7 @@ def read_columns(
     chosen = [_column(path, format, name, names) for name in wanted]
     sentence: list[list[str]] = [[] for _ in chosen]
     first, document = 0, 0
-    for number, line in enumerate(_with_end(lines(path, encoding)), start=1):
+    for number, line in enumerate(_with_end(lines(path, encoding, unreadable)), start=1):
         if not line.strip():
             if sentence[0]:
                 yield Columns(sentence, first, document)

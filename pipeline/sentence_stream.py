@@ -59,8 +59,8 @@ class Sentences(BaseModel):
         tokenizer: how a text becomes words. Words of CoNLL-U and lists are taken as they are.
         split: whether a line or row is a text of several sentences; else it is one, even if it has no words.
         encoding: of the files; `detect` has it told from their bytes.
-        unreadable: whether a line that is not of the encoding, or no JSON, ends the reading or counts as a sentence
-            without words.
+        unreadable: whether what is not of the encoding, no JSON object, or half a character ends the reading, or its
+            line, row or sentence of CoNLL-U counts as one sentence without words. UTF-16 and Parquet end it always.
         cut: words after which a sentence ends; None for sentences of any length.
     """
 
@@ -119,7 +119,8 @@ class Sentences(BaseModel):
             place: of the first sentence that is wanted.
             unreadable: whether it could not be read.
         """
-        found = [unit] if isinstance(unit, list) else self._split(unit)
+        # Also where a text may be of no sentence at all, so that it is counted.
+        found = [[]] if unreadable else [unit] if isinstance(unit, list) else self._split(unit)
         for part in range(place.part, len(found)):
             after = (
                 Place(place.file, place.unit, part + 1) if part + 1 < len(found) else Place(place.file, place.unit + 1)
@@ -143,50 +144,49 @@ class Sentences(BaseModel):
         Raises:
             InputError: the file cannot be read; the message names the line.
         """
-        told: list[str] = []
-        units = self._read(number, first, told.append if self.unreadable == "skip" else None)
-        for unit, text in units:
+        unreadable = _Unreadable(self.unreadable)
+        for unit, text in self._read(number, first, unreadable):
+            told = unreadable.told
             if unit >= first:
                 for message in told:
                     tell(message)
-                yield text, bool(told)
+                yield "" if told else text, bool(told)
             told.clear()
 
-    def _read(
-        self, number: int, first: int, skip: Callable[[str], None] | None
-    ) -> Iterator[tuple[int, str | list[str]]]:
+    def _read(self, number: int, first: int, unreadable: "_Unreadable") -> Iterator[tuple[int, str | list[str]]]:
         """The units of a file with their numbers; those before `first` are passed over where that saves time."""
         if self.files is None:
-            return enumerate(decoded(sys.stdin.buffer, "standard input", self.encoding, skip))
+            return enumerate(decoded(sys.stdin.buffer, "standard input", self.encoding, unreadable))
         path = self.files[number]
         form = format_of(path)
         if form == "parquet":
             return enumerate(parquet_texts(path, self.column, first), start=first)
         if form == "text":
-            return enumerate(lines(path, self.encoding, skip))
+            return enumerate(lines(path, self.encoding, unreadable))
         if form == "jsonl":
-            return enumerate(self._json(path, skip))
+            return enumerate(self._json(path, unreadable))
         if form in ("csv", "tsv"):
-            records = read_records(str(path), Texts(encoding=self.encoding), [self.column])
-            return enumerate(self._text(values, place) for values, place in records)
-        return enumerate(read_sentences(path, self.tokenizer, self.encoding))
+            records = read_records(str(path), Texts(encoding=self.encoding), [self.column], unreadable)
+            return enumerate(self._text(values, place, unreadable) for values, place in records)
+        return enumerate(read_sentences(path, self.tokenizer, self.encoding, unreadable=unreadable))
 
-    def _json(self, path: Path, skip: Callable[[str], None] | None) -> Iterator[str | list[str]]:
-        for number, line in enumerate(lines(path, self.encoding, skip), start=1):
+    def _json(self, path: Path, unreadable: "_Unreadable") -> Iterator[str | list[str]]:
+        for number, line in enumerate(lines(path, self.encoding, unreadable), start=1):
             place = f"{path} line {number}"
             text: str | list[str] = ""
-            try:
-                text = self._text(json.loads(line), place) if line.strip() else ""
-            except (ValueError, RecursionError) as error:
-                message = f"{place}: not JSON ({error})"
-                if skip is None:
-                    raise InputError(message) from None
-                skip(message)
+            if line.strip() and not unreadable.told:
+                try:
+                    text = self._text(json.loads(line), place, unreadable)
+                except (ValueError, RecursionError) as error:
+                    unreadable(f"{place}: not JSON ({error})")
             yield text
 
-    def _text(self, record: object, place: str) -> str | list[str]:
+    def _text(self, record: object, place: str, unreadable: "_Unreadable") -> str | list[str]:
+        if unreadable.told:
+            return ""
         if not isinstance(record, dict):
-            raise InputError(f"{place}: found {type(record).__name__}; expected a JSON object")
+            unreadable(f"{place}: found {type(record).__name__}; expected a JSON object")
+            return ""
         if self.column not in record:
             raise InputError(f"{place}: no column '{self.column}'; found {', '.join(map(repr, record)) or 'none'}")
         text = record[self.column]
@@ -198,8 +198,31 @@ class Sentences(BaseModel):
             raise InputError(f"{place}: '{self.column}' is {short(text)}; expected a text or a list of words")
         if not good:
             found = f"{place}: '{self.column}' holds half a character (a lone surrogate)"
-            raise InputError(f"{found}; expected Unicode text")
+            unreadable(f"{found}; expected Unicode text")
         return text
+
+
+class _Unreadable:
+    """Is told of lines that cannot be read.
+
+    Args:
+        how: as in `Sentences`.
+
+    Attributes:
+        told: what it was told of the unit that is being read.
+    """
+
+    def __init__(self, how: str):
+        self._stop = how == "stop"
+        self.told: list[str] = []
+
+    def __call__(self, message: str) -> None:
+        """Raises:
+        InputError: such a line ends the reading.
+        """
+        if self._stop:
+            raise InputError(f"{message}; or pass over such lines with '--unreadable skip'") from None
+        self.told.append(message)
 
 
 def _units_in(path: Path) -> int:

@@ -108,11 +108,15 @@ def test_lines_that_cannot_be_read_are_passed_over_where_that_is_asked_for(files
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("[1]", "found list; expected a JSON object"),
+        ("[1]", "found list; expected a JSON object; or pass over such lines with '--unreadable skip'"),
         ('{"txt": "a"}', "no column 'text'; found 'txt'"),
         ('{"text": 7}', "'text' is 7; expected a text or a list of words"),
         ('{"text": ["a", 7]}', "'text' is ['a', 7]; expected a text or a list of words"),
-        ('{"text": "\\ud800"}', "'text' holds half a character (a lone surrogate); expected Unicode text"),
+        (
+            '{"text": "\\ud800"}',
+            "'text' holds half a character (a lone surrogate); expected Unicode text; "
+            "or pass over such lines with '--unreadable skip'",
+        ),
     ],
 )
 def test_records_without_a_text_are_told(files, line, message):
@@ -120,3 +124,39 @@ def test_records_without_a_text_are_told(files, line, message):
     with pytest.raises(InputError) as error:
         read(files / "b.jsonl")
     assert str(error.value) == f"{files}/b.jsonl line 2: {message}"
+
+
+ROWS = {
+    "b.csv": (b'text,id\ngood,1\n"bad \xff\nof two lines",2\n"of\ntwo",\xfe\nend,4\n', [1, 2]),
+    "b.tsv": (b"text\tid\ngood\t1\nbad \xff\t2\nend\t3\n", [1]),
+    "b.conllu": (b"1\tgood\t_\n\n1\tso\t_\n2\tbad\xff\t_\n\n1\tend\t_\n", [1]),
+    "b.jsonl": (b'{"text": "good"}\n[1]\n{"text": "\\ud800"}\n{"te\xffxt": "a"}\n{"text": "end"}\n', [1, 2, 3]),
+}
+
+
+@pytest.mark.parametrize("split", [False, True])
+@pytest.mark.parametrize("name", ROWS)
+def test_rows_and_sentences_that_cannot_be_read_keep_their_place(files, name, split):
+    content, bad = ROWS[name]
+    (files / name).write_bytes(content)
+    with pytest.raises(InputError, match=r"; or pass over such lines with '--unreadable skip'$"):
+        read(files / name)
+    told = []
+    corpus = Sentences(names=(str(files / name),), unreadable="skip", split=split)
+    found = list(corpus.read(tell=told.append))
+    assert [sentence.words for sentence in found] == [["good"], *([] for _ in bad), ["end"]]
+    assert [k for k, sentence in enumerate(found) if sentence.unreadable] == bad and len(told) == len(bad)
+    for k, sentence in enumerate(found, start=1):
+        assert list(corpus.read(sentence.after)) == found[k:]
+
+
+def test_a_header_that_cannot_be_read_is_not_passed_over(files):
+    (files / "b.csv").write_bytes(b"text,\xff\ngood,1\n")
+    with pytest.raises(InputError, match=r"b\.csv line 1: byte 0xff"):
+        read(files / "b.csv", unreadable="skip")
+
+
+def test_no_line_of_utf_16_can_be_passed_over(files):
+    (files / "wide.txt").write_bytes("a b\nc d\n".encode("utf-16") + b"\x00\xd8\x41\x00")
+    with pytest.raises(InputError, match=r"wide\.txt after .*'--unreadable skip' passes over no line of utf-16"):
+        read(files / "wide.txt", encoding="utf-16", unreadable="skip")
