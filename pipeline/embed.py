@@ -26,8 +26,8 @@ from pipeline.sentence_stream import BEGIN, Place, Sentence, Sentences
 from pipeline.sources import find_source
 from pipeline.unfinished import Unfinished, read_manifest, remove_finished
 
-READ_AT_ONCE = 256
-"""Sentences that are read ahead of the computation at a time."""
+READ_AT_ONCE, WORDS_AT_ONCE = 256, 16_384
+"""Sentences that are read ahead of the computation at a time, and words after which there are fewer of them."""
 
 
 @dataclass(frozen=True)
@@ -253,12 +253,14 @@ def embedded(
 
 def _in_blocks(sentences: Iterator[Sentence]) -> Iterator[list[Sentence]]:
     block: list[Sentence] = []
+    words = 0
     try:
         for sentence in sentences:
             block.append(sentence)
-            if len(block) == READ_AT_ONCE:
+            words += len(sentence.words)
+            if len(block) == READ_AT_ONCE or words >= WORDS_AT_ONCE:
                 yield block
-                block = []
+                block, words = [], 0
     except InputError:
         # Those before what cannot be read may fill a window, which is kept. One that ended here would not be: its
         # vectors would not be to the last bit those of the whole, once the reading goes on.

@@ -20,7 +20,7 @@ from embeddings.source import load_bilm
 from embeddings.stores import open_vectors
 from pipeline import embed, unfinished
 from pipeline.embed import EmbeddingJob, embed_stage
-from pipeline.sentence_stream import Sentences
+from pipeline.sentence_stream import BEGIN, Sentences
 
 TEXTS = [" ".join(f"w{(k * k + j) % 37}" for j in range(k % 9)) for k in range(60)]
 
@@ -270,6 +270,19 @@ def test_what_a_line_has_stopped_goes_on_past_it_where_that_is_asked_for(tmp_pat
     with pytest.raises(InputError, match="line 42"):
         embed_stage(job(), tmp_path / "v")
     assert embed_stage(job(unreadable="skip"), tmp_path / "v").done
+
+
+def test_of_long_sentences_few_are_read_ahead():
+    read = []
+
+    def sentences(words):
+        for k in range(2000):
+            read.append(k)
+            yield embed.Sentence(["w"] * words, BEGIN)
+
+    for words, expected in ((1, 256), (100, 164), (20_000, 1)):
+        read.clear()
+        assert len(next(embed._in_blocks(sentences(words)))) == len(read) == expected
 
 
 def test_what_cannot_be_is_told_before_anything_is_computed(tmp_path, job, monkeypatch):
