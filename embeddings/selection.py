@@ -47,6 +47,8 @@ class Selection:
         for number in self._numbers:
             if number >= layers:
                 raise ConfigError(f"layers '{self.layers}': no layer {number}; expected 0 to {layers - 1}")
+            if self._numbers.count(number) > 1:
+                raise ConfigError(f"layers '{self.layers}': layer {number} twice; expected each once")
         return [f"layer_{number}" for number in self._numbers]
 
     @property

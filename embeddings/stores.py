@@ -6,7 +6,7 @@ from typing import Literal
 from embeddings.atomic import check_file, check_folder
 from embeddings.errors import InputError, OutputError
 from embeddings.store import STORE_FILES, Store, Vectors
-from embeddings.store_zarr import ZARR_FILES
+from embeddings.store_zarr import ZARR_FILES, zarr
 
 StoreFormat = Literal["hdf5", "parquet", "zarr", "npy"]
 SUFFIXES: dict[str, StoreFormat] = {".hdf5": "hdf5", ".h5": "hdf5", ".parquet": "parquet", ".zarr": "zarr", "": "npy"}
@@ -26,11 +26,14 @@ def store_format(path: Path) -> StoreFormat:
 
 
 def check_replaceable(output: Path, form: StoreFormat) -> None:
-    """That an output has a place, and that what stands there is an earlier one.
+    """That an output has a place, that what stands there is an earlier one, and that it can be written.
 
     Raises:
         OutputError: it has none, or something else stands there.
+        ConfigError: the form is Zarr, which is not installed.
     """
+    if form == "zarr":
+        zarr()
     if form in ("npy", "zarr"):
         check_folder(output, STORE_FILES if form == "npy" else ZARR_FILES)
         return

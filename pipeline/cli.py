@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_args
 import typer
 
 from embeddings.bundled import DEFAULT
-from embeddings.errors import InputError, OutputError, TelmoError
+from embeddings.errors import InputError, TelmoError
 from embeddings.tokenizer import TokenizerName
 from pipeline import cli_keys, cli_models, cli_serve
 
@@ -167,8 +167,10 @@ def embed(
     from embeddings.options import Precision
     from embeddings.selection import Dtype, Pooling, Selection
     from embeddings.stores import StoreFormat, check_replaceable, store_format
+    from pipeline.corpora import check_apart
     from pipeline.sentence_stream import Sentences
     from pipeline.sources import find_source
+    from pipeline.unfinished import manifest_of
 
     *names, last = paths
     if not names:
@@ -215,9 +217,8 @@ def embed(
         check_shards(output)
     else:
         check_replaceable(output, form)  # type: ignore[arg-type]
-    for file in sentences.files or []:
-        if output.exists() and (output.samefile(file) or output.resolve() in file.resolve().parents):
-            raise OutputError(f"{output}: is the input, or holds it; expected another place to write")
+    is_file = not distributed and form in ("hdf5", "parquet")
+    check_apart(names, sentences.files or [], output, [manifest_of(output), *([output] if is_file else [])])
     found = find_source(source)
     selection = Selection(layers, pool, dtype)  # type: ignore[arg-type]
     selection.names(found.options.layers + 1)

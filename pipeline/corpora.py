@@ -1,14 +1,16 @@
 """Text to train a language model on: one file or many, read in constant memory, shuffled, and resumed where it was."""
 
 import hashlib
+import os
 from collections.abc import Iterator, Sequence
+from fnmatch import fnmatchcase
 from glob import glob
 from itertools import islice
 from pathlib import Path
 from random import Random
 from typing import Any
 
-from embeddings.errors import InputError
+from embeddings.errors import InputError, OutputError
 from embeddings.tokenizer import TokenizerName, words
 from pipeline.compressed import COMPRESSIONS, uncompressed_name
 from pipeline.docs_corpus import PREFIX
@@ -51,6 +53,46 @@ def shards_of(names: str | Sequence[str]) -> list[Path]:
     if not shards:
         raise InputError("the corpus names no files; expected at least one")
     return shards
+
+
+def check_apart(names: Sequence[str], files: Sequence[Path], output: Path, written: Sequence[Path]) -> None:
+    """That an output is no part of a corpus, now or when it is there.
+
+    Args:
+        names: of the corpus, as for `shards_of`.
+        files: of the corpus.
+        output: a file or a folder.
+        written: the files that it brings.
+
+    Raises:
+        OutputError: it is one.
+    """
+    for file in files:
+        if output.exists() and (output.samefile(file) or output.resolve() in file.resolve().parents):
+            raise OutputError(f"{output}: is the input, or holds it; expected another place to write")
+    for file in written:
+        if would_hold(names, file):
+            raise OutputError(f"{file}: would be read as input the next time; expected another place to write")
+
+
+def would_hold(names: Sequence[str], path: Path) -> bool:
+    """Whether a file that is written here would be among the files of a corpus from then on.
+
+    Args:
+        names: of the corpus, as for `shards_of`.
+        path: of the file.
+    """
+    for name in names:
+        above, pattern = os.path.split(name)
+        if Path(name).is_dir():
+            folders = [Path(name)] if _is_text(path) else []
+        elif not Path(name).exists() and fnmatchcase(path.name, pattern):
+            folders = [Path(folder) for folder in glob(above, recursive=True)] if above else [Path()]
+        else:
+            folders = []
+        if any(folder.resolve() == path.parent.resolve() for folder in folders):
+            return True
+    return False
 
 
 def _is_text(path: Path) -> bool:

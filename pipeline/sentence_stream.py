@@ -17,7 +17,7 @@ from pipeline.corpora import shards_of
 from pipeline.data_config import Texts
 from pipeline.data_records import read_records, short
 from pipeline.parquet import parquet_texts
-from pipeline.readers import decoded, format_of, lines, read_sentences
+from pipeline.readers import DETECT, decoded, format_of, lines, read_sentences
 
 STANDARD_INPUT = "-"
 
@@ -78,9 +78,12 @@ class Sentences(BaseModel):
         """The files; None for standard input.
 
         Raises:
-            InputError: there is no such file, or its format cannot be told.
+            InputError: there is no such file, or its format cannot be told, or the encoding of standard input.
         """
         if self.names == (STANDARD_INPUT,):
+            if self.encoding == DETECT:
+                found = "-: the encoding of standard input cannot be detected, as it is read only once"
+                raise InputError(f"{found}; expected it to be named with 'encoding'")
             return None
         if STANDARD_INPUT in self.names:
             raise InputError("-: standard input stands among files; expected it alone")

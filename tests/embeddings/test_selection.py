@@ -43,6 +43,7 @@ def test_a_sentence_without_words_is_pooled_to_zeros():
     [
         ("top", "layers 'top': expected all, average, numbers such as 0,2, or mix:0.2,0.5,0.3"),
         ("0,3", "layers '0,3': no layer 3; expected 0 to 2"),
+        ("0,2,0", "layers '0,2,0': layer 0 twice; expected each once"),
         ("mix:1,2", "layers 'mix:1,2': 2 weights; there are 3 layers"),
         ("mix:nan,1,1", "layers 'mix:nan,1,1': expected numbers, such as mix:0.2,0.5,0.3"),
         ("mix:1e39,1,1", "layers 'mix:1e39,1,1': expected numbers, such as mix:0.2,0.5,0.3"),

@@ -1,6 +1,7 @@
 """Every form of a store gives back what was written, to Telmo and to the libraries that people read it with."""
 
 import json
+import sys
 from pathlib import Path
 
 import h5py
@@ -9,7 +10,7 @@ import pandas
 import pytest
 from pyarrow import parquet
 
-from embeddings.errors import InputError, OutputError
+from embeddings.errors import ConfigError, InputError, OutputError
 from embeddings.store import JOURNAL, VECTORS, Store, StoreWriter
 from embeddings.stores import check_replaceable, open_vectors, store_format, write_vectors
 
@@ -164,6 +165,12 @@ def test_only_an_earlier_store_may_be_replaced(tmp_path, vectors):
         check_replaceable(earlier, form)
         earlier.write_bytes(b"")
         check_replaceable(earlier, form)
+
+
+def test_where_zarr_is_missing_that_is_told_before_the_work(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "zarr", None)
+    with pytest.raises(ConfigError, match=r"Zarr is not installed; .*pip install 'telmo\[zarr\]'"):
+        check_replaceable(tmp_path / "v.zarr", "zarr")
 
 
 def test_zarr_leaves_what_is_not_its_own(tmp_path, vectors):

@@ -50,6 +50,17 @@ def test_a_text_is_embedded_line_by_line(telmo, tmp_path, tiny_bilm_folder):
         assert json.loads(file["sentence_to_index"][0])["Two words"] == "2"
 
 
+def test_an_output_among_the_inputs_is_refused_the_first_time(telmo, tmp_path, tiny_bilm_folder):
+    (tmp_path / "corpus").mkdir()
+    (tmp_path / "corpus/a.txt").write_text("One\n")
+    for arguments, file in (
+        (["corpus", "corpus/v.parquet"], "corpus/v.parquet"),
+        (["corpus/*", "corpus/v"], "corpus/v.manifest.json"),
+    ):
+        result = telmo("embed", *arguments, "--source", tiny_bilm_folder)
+        assert refused(result, f"{file}: would be read as input the next time; expected another place to write")
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [

@@ -13,7 +13,7 @@ from embeddings.errors import InputError
 from embeddings.spelling import Bytes
 from embeddings.vocabulary import Vocabulary
 from embeddings.windows import Windows
-from pipeline.corpora import Corpus, shards_of
+from pipeline.corpora import Corpus, shards_of, would_hold
 
 LINES = [f"line {k} of some" for k in range(23)]
 CONLLU = "".join(f"1\tw{k}\t_\t_\t_\t_\t_\t_\t_\t_\n2\tand more\t_\t_\t_\t_\t_\t_\t_\t_\n\n" for k in range(3))
@@ -33,6 +33,31 @@ def folder(tmp_path):
     (tmp_path / "5.conllu.gz").write_bytes(gzip.compress(CONLLU.encode()))
     (tmp_path / "readme.md").write_text("no shard")
     return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("name", "output", "expected"),
+    [
+        ("", "out.parquet", True),
+        ("", "out.hdf5", False),
+        ("", "deeper/out.parquet", False),
+        ("*.parquet", "out.parquet", True),
+        ("*.txt", "out.parquet", False),
+        ("*", "out.hdf5", True),
+        ("**/o?t.parquet", "deeper/out.parquet", True),
+        ("4.parquet", "out.parquet", False),
+    ],
+)
+def test_an_output_that_a_corpus_would_hold_is_known_before_it_is_there(folder, monkeypatch, name, output, expected):
+    (folder / "deeper").mkdir()
+    names = [str(folder / name)]
+    assert would_hold(names, folder / output) == expected
+    monkeypatch.chdir(folder)
+    assert would_hold([name or "."], type(folder)(output)) == expected
+    # The names tell the same as the files, once it is there.
+    if output != "out.hdf5":
+        (folder / output).write_bytes(b"vectors")
+        assert (folder / output in shards_of([name for name in names if not name.endswith("*")])) == expected
 
 
 ALL = [line.split() for line in LINES] + [[f"w{k}", "and more"] for k in range(3)]

@@ -77,6 +77,8 @@ def test_standard_input_is_text(monkeypatch):
     assert read("-") == [["One", "two"], [], ["Three"]]
     with pytest.raises(InputError, match="standard input stands among files"):
         read("-", "a.txt")
+    with pytest.raises(InputError, match=r"encoding of standard input cannot be detected.*; expected it to be named"):
+        read("-", encoding="detect")
 
 
 def test_long_sentences_are_cut_where_that_is_asked_for(files):
