@@ -21,7 +21,7 @@ def atomic_file(path: Path) -> Iterator[Path]:
         OutputError: the place cannot be written.
     """
     check_file(path)
-    _clear_rests(path)
+    clear_rests(path)
     temporary = _beside(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -49,8 +49,8 @@ def atomic_folder(path: Path, files: Sequence[str]) -> Iterator[Path]:
     """
     check_folder(path, files)
     path = path.absolute()
-    _clear_rests(path)
-    temporary, replaced = _beside(path), _replaced(path)
+    clear_rests(path)
+    temporary, replaced = _beside(path), replaced_by(path)
     try:
         temporary.mkdir(parents=True)
         yield temporary
@@ -125,27 +125,34 @@ def _flush(path: Path) -> None:
         os.close(descriptor)
 
 
+_written: set[str] = set()
+"""Parts of the names that this process writes to. Its number alone does not tell: in a container the process that was
+killed had the same."""
+
+
 def _beside(path: Path) -> Path:
-    return path.with_name(f".{path.name}.{os.getpid()}-{uuid4().hex[:8]}")
+    mine = f"{os.getpid()}-{uuid4().hex[:8]}"
+    _written.add(mine)
+    return path.with_name(f".{path.name}.{mine}")
 
 
-def _replaced(path: Path) -> Path:
+def replaced_by(path: Path) -> Path:
     """Where an earlier folder stands while the new one takes its name."""
     return path.with_name(f".{path.name}.replaced")
 
 
-def _clear_rests(path: Path) -> None:
+def clear_rests(path: Path) -> None:
     """Put back what a writer that was killed had moved out of the way, and remove what it had not finished."""
-    if _replaced(path).exists():
+    if replaced_by(path).exists():
         if path.exists():
-            shutil.rmtree(_replaced(path), ignore_errors=True)
+            shutil.rmtree(replaced_by(path), ignore_errors=True)
         else:
-            _replaced(path).rename(path)
+            replaced_by(path).rename(path)
     if os.name == "nt":
         return  # There is no asking whether a process runs.
     for rest in path.parent.glob(f".{escape(path.name)}.*-*"):
         writer = re.fullmatch(r"(\d+)-[0-9a-f]{8}", rest.name.removeprefix(f".{path.name}."))
-        if writer and not _runs(int(writer[1])):
+        if writer and writer[0] not in _written and not _runs(int(writer[1])):
             if rest.is_dir():
                 shutil.rmtree(rest, ignore_errors=True)
             else:
@@ -153,6 +160,9 @@ def _clear_rests(path: Path) -> None:
 
 
 def _runs(process: int) -> bool:
+    """Whether another process runs."""
+    if process == os.getpid():
+        return False
     try:
         os.kill(process, 0)
     except ProcessLookupError:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from embeddings.atomic import atomic_file, atomic_folder
+from embeddings.atomic import atomic_file, atomic_folder, clear_rests
 from embeddings.errors import OutputError
 from embeddings.growing import GrowingArray, GrowingLines
 from embeddings.store import ABOUT, JOURNAL, SENTENCES, STORE_FILES, Store, StoreWriter
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from embeddings.embedder import Embedder, Learned
     from pipeline.sentence_stream import Sentence
 
-JOB = "job.json"
+JOB, LOCK = "job.json", ".lock"
 _EXPECTED = "expected the same, to go on with it, or the folder to be removed, to begin anew"
 
 
@@ -54,6 +54,7 @@ def remove_finished(output: Path, job: dict[str, Any]) -> None:
     """Remove what a process left that ended after it had given an output its place."""
     folder = part_of(output)
     with suppress(OSError, ValueError):
+        clear_rests(output)
         begun, known = json.loads((folder / JOB).read_text("utf-8")), json.loads(json.dumps(job))
         if all(known.get(key) == value for key, value in begun.items()):
             shutil.rmtree(folder)
@@ -104,7 +105,20 @@ class WorkFolder:
 
     def remove(self) -> None:
         """Leave nothing of the work."""
-        shutil.rmtree(self.folder, ignore_errors=True)
+        for item in self.folder.iterdir() if self.folder.exists() else ():
+            if item.is_dir():
+                shutil.rmtree(item, ignore_errors=True)
+            elif item.name != LOCK:
+                with suppress(OSError):
+                    item.unlink()
+        if os.name == "nt":
+            self._lock.close()
+        # The lock goes last, and nobody takes it before. On NFS it has another name until it is closed.
+        with suppress(OSError):
+            (self.folder / LOCK).unlink()
+        self._lock.close()
+        with suppress(OSError):
+            self.folder.rmdir()
 
     def _write_manifest(self, manifest: dict[str, Any]) -> None:
         if self.output.is_file():
@@ -283,7 +297,7 @@ class Unfinished(WorkFolder):
             else:
                 write_vectors(self.output, Store(self.folder), form)
             self._write_manifest(manifest)
-            shutil.rmtree(self.folder)
+        self.remove()
 
     def about(self) -> dict[str, Any]:
         """What the finished store tells of itself."""
@@ -333,7 +347,7 @@ def _locked(folder: Path) -> Any:
     Raises:
         OutputError: another process holds it.
     """
-    file = (folder / ".lock").open("w")
+    file = (folder / LOCK).open("w")
     try:
         import fcntl
 

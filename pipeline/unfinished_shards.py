@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from embeddings.atomic import atomic_file
+from embeddings.atomic import atomic_file, replaced_by
 from embeddings.store_parquet import about_parquet
 from pipeline.shards import Shard, check_shards, has_shards, is_shard, name_of_shard
 from pipeline.unfinished import WorkFolder, manifest_of
@@ -77,11 +77,11 @@ class UnfinishedShards(WorkFolder):
                     rest.unlink()
             # No manifest stands beside a store that is not its own, whenever this ends.
             manifest_of(self.output).unlink(missing_ok=True)
-            replaced = self.output.with_name(f".{self.output.name}.replaced")
+            replaced = replaced_by(self.output)
             if self.output.exists():
                 shutil.rmtree(replaced, ignore_errors=True)
                 self.output.rename(replaced)
             self._write_manifest(manifest)
             self.shards.rename(self.output)
             shutil.rmtree(replaced, ignore_errors=True)
-            self.remove()
+        self.remove()

@@ -14,7 +14,7 @@ from embeddings.stores import open_vectors
 from pipeline.embed import EmbeddingJob, described_job, embed_stage
 from pipeline.sentence_stream import Sentences
 from pipeline.shards import name_of_shard
-from pipeline.unfinished import Unfinished, manifest_of, read_manifest
+from pipeline.unfinished import Unfinished, manifest_of, part_of, read_manifest
 from pipeline.unfinished_shards import UnfinishedShards
 
 JOB = {"some": "job"}
@@ -124,6 +124,42 @@ def test_work_of_one_engine_is_nothing_to_another(tmp_path, tiny_bilm_folder):
         (shards.shards / name_of_shard(0)).write_bytes(b"an hour of work")
     with pytest.raises(OutputError, match=r'v\.parquet\.part: was begun with engine "ray", now it is "local"'):
         embed_stage(asked, output)
-    with pytest.raises(OutputError, match=r'was begun with form "parquet", now it is null'):
+    with pytest.raises(OutputError, match='was begun with form "parquet", now it is null'):
         UnfinishedShards(output, described_job(asked, checksum, "ray"))
     assert (shards.shards / name_of_shard(0)).exists()
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="nobody tells which files are open")
+@pytest.mark.parametrize("form", ["npy", "hdf5", "parquet"])
+def test_no_file_of_the_work_is_open_when_its_folder_goes(tmp_path, monkeypatch, form):
+    """On NFS the folder would stay."""
+    output, removed = tmp_path / {"npy": "v", "hdf5": "v.hdf5", "parquet": "v.parquet"}[form], []
+
+    def rmdir(path, *arguments, rmdir=os.rmdir, **more):
+        opened = [os.readlink(f"/proc/self/fd/{number}") for number in os.listdir("/proc/self/fd") if exists(number)]
+        assert not [name for name in opened if name.startswith(str(part_of(output)))]
+        removed.append(os.fspath(path))
+        rmdir(path, *arguments, **more)
+
+    def exists(number):
+        return os.path.lexists(f"/proc/self/fd/{number}")
+
+    monkeypatch.setattr(os, "rmdir", rmdir)
+    work(output, form)
+    assert removed[-1] == str(part_of(output)) and not part_of(output).exists()
+
+
+def test_shards_that_have_their_place_are_no_work_any_more(tmp_path):
+    output = tmp_path / "v.parquet"
+    with UnfinishedShards(output, JOB) as shards:
+        shards.shards.rename(output)
+    assert output.is_dir() and not part_of(output).exists()
+
+
+def test_what_a_store_replaced_does_not_stay_for_ever(tmp_path, tiny_bilm_folder):
+    (tmp_path / "a.txt").write_text("One two\n")
+    asked = EmbeddingJob(str(tiny_bilm_folder), Sentences(names=(str(tmp_path / "a.txt"),)))
+    embed_stage(asked, tmp_path / "v")
+    (tmp_path / ".v.replaced").mkdir()
+    assert embed_stage(asked, tmp_path / "v").done
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.txt", "v", "v.manifest.json"]
