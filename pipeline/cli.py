@@ -170,7 +170,7 @@ def embed(
     from pipeline.corpora import check_apart
     from pipeline.sentence_stream import Sentences
     from pipeline.sources import find_source
-    from pipeline.unfinished import manifest_of
+    from pipeline.work_folder import manifest_of
 
     *names, last = paths
     if not names:

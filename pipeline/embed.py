@@ -24,7 +24,8 @@ from pipeline.config import Tracking
 from pipeline.embed_run import embedding_run
 from pipeline.sentence_stream import BEGIN, Place, Sentence, Sentences
 from pipeline.sources import find_source
-from pipeline.unfinished import Unfinished, read_manifest, remove_finished
+from pipeline.unfinished import Unfinished
+from pipeline.work_folder import read_manifest, remove_finished
 
 READ_AT_ONCE, WORDS_AT_ONCE = 256, 16_384
 """Sentences that are read ahead of the computation at a time, and words after which there are fewer of them."""

@@ -22,8 +22,8 @@ from pipeline.ray_cluster import Cluster, connected, mapped, ray
 from pipeline.shard_worker import SentenceCounter, ShardEmbedder, ShardJob, plus
 from pipeline.shards import Shard, check_shards, has_shards, name_of_shard, numbered, shards_of_corpus
 from pipeline.sources import find_source
-from pipeline.unfinished import keeps
 from pipeline.unfinished_shards import SHARDS, UnfinishedShards
+from pipeline.work_folder import keeps
 
 SHARD_WORDS = 100_000
 """Words of a shard, about: some minutes of work at most, and of the largest biLM a file of about a gigabyte."""

@@ -13,7 +13,7 @@ from pipeline.config import Tracking
 from pipeline.run_report import run_report
 from pipeline.sentence_stream import Sentences
 from pipeline.tracking import Run, start_run
-from pipeline.unfinished import part_of
+from pipeline.work_folder import part_of
 
 if TYPE_CHECKING:
     from pipeline.embed import EmbeddingJob, Progress

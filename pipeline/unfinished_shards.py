@@ -9,7 +9,7 @@ from typing import Any
 from embeddings.atomic import atomic_file, replaced_by
 from embeddings.store_parquet import about_parquet
 from pipeline.shards import Shard, check_shards, has_shards, is_shard, name_of_shard
-from pipeline.unfinished import WorkFolder, manifest_of
+from pipeline.work_folder import WorkFolder, manifest_of
 
 SHARDS, PLAN = "shards", "plan.json"
 

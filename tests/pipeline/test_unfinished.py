@@ -14,8 +14,9 @@ from embeddings.stores import open_vectors
 from pipeline.embed import EmbeddingJob, described_job, embed_stage
 from pipeline.sentence_stream import Sentences
 from pipeline.shards import name_of_shard
-from pipeline.unfinished import Unfinished, manifest_of, part_of, read_manifest
+from pipeline.unfinished import Unfinished
 from pipeline.unfinished_shards import UnfinishedShards
+from pipeline.work_folder import manifest_of, part_of, read_manifest
 
 JOB = {"some": "job"}
 SENTENCES = 40
