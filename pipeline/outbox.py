@@ -1,8 +1,8 @@
 """What runs have told MLflow and MLflow has not heard: on disk, so that neither a dead server nor a dead process loses
 it.
 
-An outbox is a folder with a journal, one SQLite file, and the files that it names. It belongs to one run and the runs
-within it, and to one process at a time.
+An outbox is a folder with a journal, one SQLite file, the files that it names, and the names of its run, which can be
+read while a process has the journal. It belongs to one run and the runs within it, and to one process at a time.
 """
 
 import hashlib
@@ -22,11 +22,17 @@ from uuid import uuid4
 from embeddings.errors import OutputError
 from pipeline.docs_corpus import cache_folder
 
-_JOURNAL = "journal.db"
+_JOURNAL, _NAMES = "journal.db", "names"
 _TABLES = """
 CREATE TABLE IF NOT EXISTS runs (key TEXT PRIMARY KEY, parent TEXT, run_id TEXT, goes_on INT, status TEXT, about TEXT);
 CREATE TABLE IF NOT EXISTS entries (number INTEGER PRIMARY KEY AUTOINCREMENT, key TEXT, kind TEXT, body TEXT);
+CREATE TABLE IF NOT EXISTS noted (one INTEGER PRIMARY KEY CHECK (one = 1), time INT);
 """
+
+PATIENCE = 30.0
+"""Seconds that a run which goes on waits for the process that has its outbox."""
+
+_NOTED = "INSERT OR REPLACE INTO noted VALUES (1, ?)"
 
 FILES = ("artifact", "model")
 """Kinds of entries that take long to send, and wait for the others."""
@@ -68,6 +74,10 @@ class InUse(Exception):
     """Another process has the outbox."""
 
 
+class NotKept(OutputError):
+    """What a run tells cannot be noted, for the disk is full, say."""
+
+
 def outboxes(address: str | None = None) -> list[Path]:
     """The folders of the outboxes for an address of MLflow, the oldest first; None for those of all."""
     folder = cache_folder() / "outbox"
@@ -78,6 +88,14 @@ def outboxes(address: str | None = None) -> list[Path]:
             if journal.stat().st_size:
                 found.append((journal.parent.stat().st_mtime, journal.parent))
     return [folder for _, folder in sorted(found)]
+
+
+def names_of(folder: Path) -> list[str]:
+    """The key of the run of an outbox, and MLflow's ids of it as far as they are known, whoever has the outbox."""
+    try:
+        return (folder / _NAMES).read_text().split()
+    except OSError:
+        return []
 
 
 def _digest(address: str) -> str:
@@ -92,7 +110,7 @@ class Outbox:
 
     Raises:
         InUse: another process has it.
-        OutputError: it cannot be written.
+        NotKept: it cannot be written.
     """
 
     def __init__(self, folder: Path):
@@ -118,13 +136,24 @@ class Outbox:
 
     @classmethod
     def of_run(cls, address: str, run: str) -> "Outbox | None":
-        """That of a run, by its id or key, if it was not emptied."""
+        """That of a run, by its id or key, if it was not emptied. A process that has it, to send what is left, is
+        waited for."""
+        deadline = time.monotonic() + PATIENCE
         for folder in outboxes(address):
-            with suppress(InUse, OutputError):
-                outbox = cls(folder)
-                if any(run in (row.key, row.run_id) and row.parent is None for row in outbox.runs()):
+            while run in names_of(folder):
+                try:
+                    outbox = cls(folder)
+                except InUse:
+                    if time.monotonic() > deadline:
+                        return None
+                    time.sleep(0.05)
+                    continue
+                except NotKept:
+                    break
+                if outbox.runs():
                     return outbox
-                outbox.close()
+                # It was emptied just now.
+                outbox.remove()
         return None
 
     def begin(self, parent: str | None = None, **about: Any) -> str:
@@ -139,18 +168,28 @@ class Outbox:
         """
         key = uuid4().hex
         about |= {"started": milliseconds()}
+        if parent is None:
+            self._name(key)
         self._do("INSERT INTO runs (key, parent, goes_on, about) VALUES (?, ?, 0, ?)", key, parent, json.dumps(about))
+        self._do(_NOTED, about["started"])
         return key
 
     def began(self, key: str, run_id: str, goes_on: bool, started: int) -> None:
         """Note that MLflow has the run, and when it began there."""
+        if self.run(key).parent is None:
+            self._name(run_id)
         self.run_ids[key] = run_id
         told = "UPDATE runs SET run_id = ?, goes_on = ?, about = json_set(about, '$.started', ?) WHERE key = ?"
         self._do(told, run_id, goes_on, started, key)
 
+    def forget(self, key: str) -> None:
+        """Note that MLflow has a run no more, so that it is to begin anew."""
+        self._do("UPDATE runs SET run_id = NULL WHERE key = ?", key)
+        self.run_ids.pop(key, None)
+
     def has_begun(self) -> bool:
         """Whether MLflow has one of the runs."""
-        return any(row.run_id for row in self.runs())
+        return bool(self.run_ids)
 
     def goes_on(self, key: str) -> None:
         """Note that a run that broke off goes on."""
@@ -162,6 +201,12 @@ class Outbox:
         told = "UPDATE runs SET status = ?, about = json_set(about, '$.ended', ?) WHERE key = ?"
         self._do(told, status, when or milliseconds(), key)
         self.add(key, "end", {})
+
+    def end_children(self, key: str) -> None:
+        """Note that the runs within one were killed, if they could not say so themselves."""
+        for row in self.runs():
+            if row.parent == key and not row.status:
+                self.end(row.key, "KILLED")
 
     def runs(self) -> list[RunRow]:
         """All of them, each after the one that it is within."""
@@ -178,6 +223,7 @@ class Outbox:
             found = journal.execute(
                 "INSERT INTO entries (key, kind, body) VALUES (?, ?, ?)", (key, kind, json.dumps(body))
             )
+            journal.execute(_NOTED, (milliseconds(),))
             return int(found.lastrowid or 0)
 
     def first(self, most: int) -> list[Entry]:
@@ -210,14 +256,16 @@ class Outbox:
         """A new folder for the files of an entry, whose `place` is to be its name.
 
         Raises:
-            OutputError: they cannot be written.
+            NotKept: they cannot be written.
         """
         folder = self.folder / uuid4().hex
         try:
-            folder.mkdir()
+            # Who clears the cache during a training takes the folder above it, too.
+            folder.mkdir(parents=True)
             yield folder
         except OSError as error:
-            raise OutputError(f"{folder}: cannot be written ({error})") from None
+            shutil.rmtree(folder, ignore_errors=True)
+            raise _not_written(folder, error) from None
 
     def link(self, source: Path, place: Path) -> None:
         """Keep a file or folder as it is now: no byte is copied where the file system can do without. What Telmo
@@ -229,18 +277,26 @@ class Outbox:
 
     def close(self) -> None:
         """Let another process have it."""
-        with self._lock:
+        with self._lock, suppress(sqlite3.DatabaseError):
             self._journal.close()
 
     def remove(self) -> None:
         """Close an outbox that is empty, and forget it."""
-        self.close()
+        # Nobody may open it in between.
         shutil.rmtree(self.folder, ignore_errors=True)
+        self.close()
 
     def last_change(self) -> int:
-        """When something was noted last, in milliseconds."""
-        files = (self.folder / name for name in (_JOURNAL, f"{_JOURNAL}-wal"))
-        return int(1000 * max(file.stat().st_mtime for file in files if file.exists()))
+        """When something was noted last, in milliseconds; not when somebody looked."""
+        ((last,),) = self._do("SELECT max(time) FROM noted")
+        return last or max((row.about["started"] for row in self.runs()), default=0)
+
+    def _name(self, name: str) -> None:
+        try:
+            with (self.folder / _NAMES).open("a") as file:
+                file.write(f"{name}\n")
+        except OSError as error:
+            raise _not_written(self.folder, error) from None
 
     def _do(self, command: str, *values: Any) -> list[tuple]:
         with self._open() as journal:
@@ -251,12 +307,12 @@ class Outbox:
         try:
             with self._lock:
                 yield self._journal
-        except sqlite3.OperationalError as error:
+        except sqlite3.DatabaseError as error:
             raise _not_written(self.folder, error) from None
 
 
-def _not_written(folder: Path, error: Exception) -> OutputError:
-    return OutputError(
+def _not_written(folder: Path, error: Exception) -> NotKept:
+    return NotKept(
         f"{folder}: cannot be written ({error}); expected a place for what MLflow is told; TELMO_CACHE moves it"
     )
 

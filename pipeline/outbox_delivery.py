@@ -7,7 +7,7 @@ from typing import Any
 
 from pipeline.data_hub import HUB
 from pipeline.model_checksum import MODEL_CHECKSUM
-from pipeline.outbox import Entry, Outbox, RunRow
+from pipeline.outbox import Entry, NotKept, Outbox, RunRow
 from serve.tracking_server import quiet_mlflow, without_login
 
 KEY = "telmo.run"
@@ -19,6 +19,19 @@ _OF_TRAINING = {"mlflow.experimentKind": "custom_model_development"}
 _REFUSED = ("INVALID_PARAMETER_VALUE", "RESOURCE_DOES_NOT_EXIST", "RESOURCE_ALREADY_EXISTS", "BAD_REQUEST")
 _NOT_ALLOWED = ("PERMISSION_DENIED", "UNAUTHENTICATED", "CUSTOMER_UNAUTHORIZED")
 _MOST = {"metrics": 1000, "params": 100, "tags": 100}
+
+
+class RunGone(Exception):
+    """MLflow has a run no more: it was deleted, or the address is that of another store now.
+
+    Args:
+        key: of the run.
+        run_id: that MLflow had given it.
+    """
+
+    def __init__(self, key: str, run_id: str):
+        super().__init__(f"has no run {run_id}: it was deleted, or began in another store")
+        self.key = key
 
 
 def is_refused(error: Exception) -> bool:
@@ -57,16 +70,18 @@ class Delivery:
 
     def is_hopeless(self, error: Exception) -> bool:
         """Whether an error says that the store can never be used as it is named, and not that it cannot be now."""
-        if is_refused(error) or getattr(error, "error_code", None) in _NOT_ALLOWED:
+        if isinstance(error, NotKept):
+            return False
+        if isinstance(error, RunGone) or is_refused(error) or getattr(error, "error_code", None) in _NOT_ALLOWED:
             return True
         return not self.is_remote and "locked" not in str(error)
 
     def begin(self, outbox: Outbox, row: RunRow) -> None:
         """Make a run, or find it, if it is there."""
         client, about = self._client, row.about
-        parent = outbox.run(row.parent).run_id if row.parent else None
+        parent = self.there(outbox.run(row.parent)) if row.parent else None
         # Runs stand below each other within an experiment only, and one of `mlflow run` may be in any.
-        experiment = client.get_run(parent).info.experiment_id if parent else self._experiment(about["experiment"])
+        experiment = parent.info.experiment_id if parent else self._experiment(about["experiment"])
         found = self._known(about, experiment) if about["wanted"] else None
         goes_on = found is not None and not about.get("adopted")
         # The answer of an earlier attempt may have been lost.
@@ -74,7 +89,7 @@ class Delivery:
         tags = about["tags"] | {KEY: row.key}
         if found is None:
             if parent:
-                tags["mlflow.parentRunId"] = parent
+                tags["mlflow.parentRunId"] = parent.info.run_id
             found = client.create_run(experiment, start_time=about["started"], tags=tags, run_name=about["name"])
         elif about["wanted"]:
             # Where a person named no run, `mlflow run` draws a name by lot.
@@ -105,16 +120,38 @@ class Delivery:
 
     def _known(self, about: dict[str, Any], experiment: str) -> Any:
         """The run that goes on, if it is there and in the same experiment; one of `mlflow run` may be in another."""
+        run = self.find(about["wanted"])
+        if run is None:
+            return self._by_key(about["wanted"], experiment)
+        return run if about.get("adopted") or run.info.experiment_id == experiment else None
+
+    def find(self, run_id: str) -> Any:
+        """A run, if it is there and was not deleted."""
         from mlflow.exceptions import MlflowException
 
         try:
-            run = self._client.get_run(about["wanted"])
+            run = self._client.get_run(run_id)
         except MlflowException as error:
             if not is_refused(error):
                 raise
-            return self._by_key(about["wanted"], experiment)
-        adopted = about.get("adopted") or run.info.experiment_id == experiment
-        return run if adopted and run.info.lifecycle_stage == "active" else None
+            return None
+        return run if run.info.lifecycle_stage == "active" else None
+
+    def there(self, row: RunRow) -> Any:
+        """A run that MLflow had.
+
+        Raises:
+            RunGone: it has it no more.
+        """
+        found = self.find(str(row.run_id))
+        if found is None:
+            raise RunGone(row.key, str(row.run_id))
+        return found
+
+    def ended_since(self, run_id: str, when: int) -> bool:
+        """Whether somebody said later that a run had ended."""
+        found = self.find(run_id)
+        return found is not None and (found.info.end_time or 0) > when
 
     def _by_key(self, key: str, experiment: str) -> Any:
         return next(iter(self._client.search_runs([experiment], f"tags.`{KEY}` = '{key}'", max_results=1)), None)
@@ -167,7 +204,8 @@ class Delivery:
             self._client.log_inputs(row.run_id, [data])
 
     def _go_on(self, outbox: Outbox, row: RunRow, entries: Sequence[Entry]) -> None:
-        self._client.update_run(row.run_id, status="RUNNING")
+        if not self.ended_since(str(row.run_id), outbox.last_change()):
+            self._client.update_run(row.run_id, status="RUNNING")
 
     def _end(self, outbox: Outbox, row: RunRow, entries: Sequence[Entry]) -> None:
         if row.status:

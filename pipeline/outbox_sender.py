@@ -2,12 +2,13 @@
 
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from itertools import groupby
+from typing import Any
 
-from embeddings.errors import OutputError
-from pipeline.outbox import FILES, Entry, InUse, Outbox, outboxes
-from pipeline.outbox_delivery import Delivery, is_refused
+from pipeline.outbox import FILES, Entry, InUse, NotKept, Outbox, RunRow, names_of, outboxes
+from pipeline.outbox_delivery import Delivery, RunGone, is_refused
 from serve.tracking_server import quiet_mlflow, reason_of
 
 AT_ONCE = 200
@@ -22,6 +23,9 @@ PATIENCE, LAST_PATIENCE = 10.0, 5.0
 
 LONGEST_REQUEST = 30.0
 """Seconds that it waits in the end for one answer, but for files."""
+
+MOST_UNWRITTEN = 10_000
+"""Things told that wait in memory while the outbox cannot be written; of more the oldest are lost."""
 
 
 class Sender(threading.Thread):
@@ -44,6 +48,8 @@ class Sender(threading.Thread):
         self._moved = time.monotonic()
         self._with_files = False
         self._others = True
+        self._unwritten: deque[Callable[[], Any]] = deque(maxlen=MOST_UNWRITTEN)
+        self._writing = threading.Lock()
 
     def begin(self) -> None:
         """Start, and wait until MLflow has the run, or for a moment.
@@ -63,6 +69,25 @@ class Sender(threading.Thread):
         """Say that there is something to send."""
         self._wake.set()
 
+    def note(self, write: Callable[[], Any]) -> None:
+        """Note something in the outbox, and send it. A full disk ends no training: what cannot be noted now waits, and
+        is noted before the next."""
+        with self._writing:
+            self._unwritten.append(write)
+            while self._unwritten:
+                first = self._unwritten.popleft()
+                try:
+                    first()
+                except NotKept as error:
+                    self._unwritten.appendleft(first)
+                    self.not_kept(error)
+                    break
+        self.wake()
+
+    def not_kept(self, error: NotKept) -> None:
+        """Tell, once, that something cannot be noted."""
+        self._tell_once("full", f"{error}; the run goes on, and MLflow may lack some of what it tells")
+
     def sent(self, number: int) -> bool:
         """Wait until an entry is sent, or MLflow does not answer; whether it was sent."""
         self._moved, self.failure = time.monotonic(), None
@@ -76,6 +101,8 @@ class Sender(threading.Thread):
     def finish(self) -> bool:
         """Send what is left, and end; gives whether MLflow has all of it."""
         self._moved = time.monotonic()
+        if self._unwritten:
+            self.note(lambda: None)
         for event in (self._closing, self._hurry, self._wake):
             event.set()
         while self.is_alive() and not self._hangs():
@@ -83,7 +110,14 @@ class Sender(threading.Thread):
         if self.is_alive():
             self._tell_of(TimeoutError(f"no answer in {LONGEST_REQUEST:g} seconds"))
             return False
-        return not len(self.outbox)
+        return self._is_empty() and not self._unwritten
+
+    def _is_empty(self) -> bool:
+        try:
+            return not len(self.outbox)
+        except NotKept as error:
+            self.not_kept(error)
+            return False
 
     def _hangs(self) -> bool:
         return not self._with_files and time.monotonic() - self._moved > LONGEST_REQUEST
@@ -92,7 +126,7 @@ class Sender(threading.Thread):
         pause, closed_at = PACE, 0.0
         while True:
             try:
-                self.send(self.outbox)
+                self._send_own()
                 self.failure, pause = None, PACE
                 self._tried.set()
                 if self._others:
@@ -103,11 +137,14 @@ class Sender(threading.Thread):
                 self._tried.set()
                 if self.delivery.is_hopeless(error) and not self.outbox.has_begun():
                     return
-                self._tell_of(error)
+                if isinstance(error, NotKept):
+                    self.not_kept(error)
+                else:
+                    self._tell_of(error)
                 pause = min(2 * pause, LONGEST_PAUSE)
             if self._closing.is_set():
                 closed_at = closed_at or time.monotonic()
-                if not self.failure and not len(self.outbox):
+                if not self.failure and self._is_empty():
                     return
                 if self.failure and time.monotonic() - closed_at > LAST_PATIENCE:
                     return
@@ -119,6 +156,17 @@ class Sender(threading.Thread):
                 self._wake.wait()
                 self._wake.clear()
                 self._hurry.wait(PACE)
+
+    def _send_own(self) -> None:
+        """Send all that the outbox holds now; a run that MLflow has no more begins anew."""
+        for _ in self.outbox.runs():
+            try:
+                self.send(self.outbox)
+                return
+            except RunGone as gone:
+                self.outbox.forget(gone.key)
+                self._tell_once("gone", f"{self.delivery.shown}: {gone}; another takes what is told from now on")
+        self.send(self.outbox)
 
     def send(self, outbox: Outbox) -> None:
         """Send all that an outbox holds now."""
@@ -146,6 +194,7 @@ class Sender(threading.Thread):
                 for entry in entries:
                     self._send_alike(outbox, [entry])
                 return
+            self.delivery.there(outbox.run(entries[0].key))
             self._tell_once("refused", f"MLflow refuses what a run tells it ({entries[0].kind}): {reason_of(error)}")
         outbox.sent(entries)
         self._moved = time.monotonic()
@@ -156,13 +205,15 @@ class Sender(threading.Thread):
                 continue
             try:
                 other = Outbox(folder)
-            except (InUse, OutputError):
+            except (InUse, NotKept):
                 continue
             try:
-                send_left(other, self.send)
-            except Exception:
-                # It was told when it was left.
+                send_left(other, self)
+            except Exception as error:
                 other.close()
+                if isinstance(error, RunGone):
+                    self._tell_once("left", f"{self.delivery.shown}: {error}; {folder} is kept")
+                # All else was told when it was left.
 
     def _tell_of(self, error: Exception) -> None:
         self._tell_once(
@@ -178,11 +229,25 @@ class Sender(threading.Thread):
             self._tell(line)
 
 
-def send_left(outbox: Outbox, send: Callable[[Outbox], None]) -> None:
-    """Send an outbox that a process has left, and remove it. A run that could not say how it ended was killed."""
+def send_left(outbox: Outbox, sender: Sender) -> None:
+    """Send an outbox that a process has left, and remove it. A run that could not say how it ended was killed.
+
+    Raises:
+        RunGone: MLflow has a run no more; so this is perhaps not the store in which it began.
+    """
     last = outbox.last_change()
     for row in outbox.runs():
-        if row.status is None:
+        if row.status is None and _was_killed(outbox, row, last, sender.delivery):
             outbox.end(row.key, "KILLED", last)
-    send(outbox)
+    sender.send(outbox)
     outbox.remove()
+
+
+def _was_killed(outbox: Outbox, row: RunRow, last: int, delivery: Delivery) -> bool:
+    """Whether a run that does not say how it ended has not gone on since without this outbox."""
+    if row.run_id is None:
+        return True
+    others = (folder for folder in outboxes(delivery.address) if folder != outbox.folder)
+    if any(row.run_id in names_of(folder) for folder in others):
+        return False
+    return delivery.find(row.run_id) is not None and not delivery.ended_since(row.run_id, last)

@@ -33,7 +33,7 @@ def sync_stage(tell: Callable[[str], None]) -> int:
             continue
         runs = len(outbox.runs())
         try:
-            send_left(outbox, Sender(outbox, delivery, tell).send)
+            send_left(outbox, Sender(outbox, delivery, tell))
         except Exception as error:
             outbox.close()
             told = f"{delivery.shown}: {reason_of(error)}; {folder} is kept"

@@ -24,7 +24,7 @@ from embeddings.tokenizer import TokenizerName
 from pipeline.config import Tracking
 from pipeline.config_file import flat
 from pipeline.model_checksum import checksum_of_model
-from pipeline.outbox import Outbox, milliseconds
+from pipeline.outbox import NotKept, Outbox, milliseconds
 from pipeline.outbox_delivery import Delivery
 from pipeline.outbox_sender import Sender
 from serve.tracking_server import quiet_mlflow, reason_of
@@ -140,13 +140,17 @@ class Run:
         """
         if self._sender is None:
             return None
-        with self._outbox.place() as place:
-            self._outbox.link(folder, place)
-            asked = {"example": example, "name": name, "alias": alias, "tokenizer": tokenizer}
+        asked = {"example": example, "name": name, "alias": alias, "tokenizer": tokenizer}
         told = {metric: self._told[metric] for metric in scores if metric in self._told}
-        body = {"asked": asked, "place": place.name, "scores": scores, "told": told, "time": milliseconds()}
-        number = self._outbox.add(self.key, "model", body)
-        return self._sender.delivery.versions.get((self.key, number)) if self._sender.sent(number) else None
+        body = {"asked": asked, "scores": scores, "told": told, "time": milliseconds()}
+        try:
+            with self._outbox.place() as place:
+                self._outbox.link(folder, place)
+            number = self._outbox.add(self.key, "model", body | {"place": place.name})
+            return self._sender.delivery.versions.get((self.key, number)) if self._sender.sent(number) else None
+        except NotKept as error:
+            self._sender.not_kept(error)
+            return None
 
     def evaluated(self, model: str, folder: Path, scores: dict[str, float], checksum: str, data: str) -> None:
         """Say how good a model is: the run stands below the one that trained it, if that is known.
@@ -169,15 +173,13 @@ class Run:
     def end(self, status: str = "FINISHED") -> None:
         """Say how the run ended; the last that was said counts."""
         if self._sender:
-            self._outbox.end(self.key, status)
-            self._sender.wake()
+            ended = milliseconds()
+            self._sender.note(lambda: self._outbox.end(self.key, status, ended))
 
     def end_children(self) -> None:
         """Say of the runs within this one that they were killed, if they could not say so themselves."""
         if self._sender:
-            for row in self._outbox.runs():
-                if row.parent == self.key and not row.status:
-                    self._outbox.end(row.key, "KILLED")
+            self._sender.note(lambda: self._outbox.end_children(self.key))
         self._tell("end_children", {"time": milliseconds()})
 
     @property
@@ -187,13 +189,16 @@ class Run:
 
     def _tell(self, kind: str, body: dict[str, Any]) -> None:
         if self._sender:
-            self._outbox.add(self.key, kind, body)
-            self._sender.wake()
+            self._sender.note(lambda: self._outbox.add(self.key, kind, body))
 
     def _keep(self, folder: str | None, write: Callable[[Path], Any]) -> None:
         if self._sender:
-            with self._outbox.place() as place:
-                write(place)
+            try:
+                with self._outbox.place() as place:
+                    write(place)
+            except NotKept as error:
+                self._sender.not_kept(error)
+                return
             self._tell("artifact", {"folder": folder, "place": place.name})
 
 
@@ -224,8 +229,7 @@ def start_run(
         try:
             values = config.model_dump(mode="json")
             run.text(yaml.safe_dump(values, sort_keys=False, allow_unicode=True), "config.yaml")
-            if not run.again:
-                run._tell("given", {"values": _named(dict(flat(values)))})
+            run._tell("given", {"values": _named(dict(flat(values)))})
             run.params({f"version.{name}": version for name, version in versions().items()})
             yield run
         except BaseException as error:
@@ -240,7 +244,11 @@ def start_run(
 def _nested(parent: Run, tracking: Tracking, stage: str, name: str) -> Run:
     assert parent._sender
     about = {"name": name, "experiment": tracking.experiment, "tags": _tags(stage), "wanted": None}
-    key = parent._outbox.begin(parent.key, **about)
+    try:
+        key = parent._outbox.begin(parent.key, **about)
+    except NotKept as error:
+        parent._sender.not_kept(error)
+        return Run()
     parent._sender.wake()
     return Run(parent._sender, key)
 
@@ -253,7 +261,8 @@ def _begun(stack: ExitStack, tracking: Tracking, stage: str, name: str, run_id: 
     again = outbox is not None
     if outbox:
         # MLflow has not heard all of it yet.
-        key = next(row.key for row in outbox.runs() if row.parent is None)
+        before = next(row for row in outbox.runs() if row.parent is None)
+        key = before.key
         outbox.goes_on(key)
     else:
         # `mlflow run` has begun one.
@@ -265,7 +274,14 @@ def _begun(stack: ExitStack, tracking: Tracking, stage: str, name: str, run_id: 
     try:
         sender.begin()
     except Exception as error:
-        outbox.remove()
+        if again:
+            # It holds what an earlier process told.
+            sender.finish()
+            if before.status:
+                outbox.end(key, before.status, before.about["ended"])
+            outbox.close()
+        else:
+            outbox.remove()
         shown = sender.delivery.shown
         raise OutputError(f"{shown}: the MLflow store cannot be used ({reason_of(error)})") from None
     stack.callback(lambda: outbox.remove() if sender.finish() else outbox.close())
