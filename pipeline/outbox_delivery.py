@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from pipeline.data_hub import HUB
@@ -173,9 +174,18 @@ class Delivery:
         self._batch(row.run_id, metrics=points)
 
     def _given(self, outbox: Outbox, row: RunRow, entries: Sequence[Entry]) -> None:
-        """Parameters cannot change; what a config changed before its run went on stands in the file."""
-        if not row.goes_on:
-            self._params(outbox, row, entries)
+        """Parameters cannot change; what a config changed before its run went on stands in the file. `mlflow run` has
+        noted what it was given in its own words; where the config has others, these are tags."""
+        if row.goes_on:
+            return
+        there = self.there(row).data.params
+        for entry in entries:
+            values = entry.body["values"]
+            new = {name: value for name, value in values.items() if name not in there}
+            other = {name: value for name, value in values.items() if there.get(name, value) != value}
+            self._params(outbox, row, [replace(entry, body={"values": new})])
+            if row.about.get("adopted"):
+                self._tags(outbox, row, [replace(entry, body={"values": other})])
 
     def _params(self, outbox: Outbox, row: RunRow, entries: Sequence[Entry]) -> None:
         from mlflow.entities import Param

@@ -335,13 +335,17 @@ def test_without_tracking_nobody_is_told(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(("drawn", "name"), [("project", "project"), ("victorious-cow-241", "a run")])
-def test_a_run_that_mlflow_run_has_begun_is_taken_up(drawn, name, tracking_uri, monkeypatch):
+def test_a_run_that_mlflow_run_has_begun_is_taken_up(drawn, name, tracking_uri, monkeypatch, capsys):
     client = mlflow.tracking.MlflowClient()
     begun = client.create_run(client.create_experiment("projects"), run_name=drawn).info.run_id
+    client.log_param(begun, "rate", "0.50")
     monkeypatch.setenv("MLFLOW_RUN_ID", begun)
     with begin() as run, begin("child"):
         assert run.run_id == begun
-    assert the_run(name).data.params["rate"] == "0.5"
+    found = the_run(name).data
+    # As `mlflow run` was given it, and as the config has it; all other keys are there.
+    assert (found.params["rate"], found.tags["rate"]) == ("0.50", "0.5") and found.params["units"] == "[16]"
+    assert "units" not in found.tags and capsys.readouterr().err == ""
     # In its experiment, where it is shown below it.
     assert the_run("child").info.experiment_id == the_run(name).info.experiment_id
     with begin("another run") as run:
