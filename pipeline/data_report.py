@@ -144,7 +144,7 @@ def log_data(run: Run, task: Task, data: DataSet) -> list[str]:
     lines = []
     for split, about in report["splits"].items():
         sizes = {"num_rows": about["examples"], "words": about["words"]}
-        run.data_set(", ".join(about["files"]), about["sha256"], split, sizes)
+        run.data_set(about["files"], about["sha256"], split, sizes)
         run.metrics({f"data.{split}.examples": about["examples"]})
         counted = f"{about['examples']:,} examples, {about['words']:,} words"
         lines.append(f"{split}: {counted}, from {', '.join(about['files'])} (sha256 {_start(about)})")

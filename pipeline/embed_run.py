@@ -67,7 +67,7 @@ class EmbeddingRun:
         if files:
             sizes = {"num_rows": counts["sentences"], "words": counts["words"]}
             data = joined([found for _, _, found in files])
-            self._run.data_set(names, data, "embed", sizes)
+            self._run.data_set(self._job.sentences.names, data, "embed", sizes)
             facts[0] += f", sha256 {data[:16]}"
         scores = counts | {name.replace("_", " "): round(value) for name, value in _speed(progress).items()}
         self._run.report(run_report(f"**{self._output}**: the vectors of a corpus.", scores, facts))

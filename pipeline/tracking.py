@@ -9,7 +9,7 @@ import os
 import platform
 import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from contextvars import ContextVar
 from importlib.metadata import PackageNotFoundError, version
@@ -23,6 +23,7 @@ from embeddings.errors import OutputError
 from embeddings.tokenizer import TokenizerName
 from pipeline.config import Tracking
 from pipeline.config_file import flat
+from pipeline.data_names import name_of_data, source_of_data
 from pipeline.model_checksum import checksum_of_model
 from pipeline.outbox import NotKept, Outbox, milliseconds
 from pipeline.outbox_delivery import Delivery
@@ -80,17 +81,18 @@ class Run:
         self._told |= dict.fromkeys(numbers, (now, step or 0))
         self._tell("metrics", {"values": numbers, "step": step, "time": now})
 
-    def data_set(self, name: str, checksum: str, context: str, sizes: dict[str, int] | None = None) -> None:
+    def data_set(
+        self, names: str | Sequence[str], checksum: str, context: str, sizes: dict[str, int] | None = None
+    ) -> None:
         """Say which data were used.
 
         Args:
-            name: a file, a folder, a name of the hub; or several files.
+            names: a file, a folder, a name of the hub; or several of them.
             checksum: SHA-256.
             context: whether to train, validate or test.
             sizes: how much there is of it.
         """
-        source = str(Path(name).absolute()) if Path(name).exists() else name
-        body = {"name": _data_name(name), "source": source, "sha256": checksum, "context": context}
+        body = {"name": name_of_data(names), "source": source_of_data(names), "sha256": checksum, "context": context}
         self._tell("data_set", body | {"sizes": sizes or {}})
         self.params({f"data.{context}.sha256": checksum})
 
@@ -163,7 +165,7 @@ class Run:
         """
         if self._sender:
             body = {"model": model, "sha256": checksum_of_model(folder), "scores": scores, "time": milliseconds()}
-            self._tell("evaluated", body | {"data": [_data_name(data), checksum[:36]]})
+            self._tell("evaluated", body | {"data": [name_of_data(data), checksum[:36]]})
 
     def child(self) -> "Run | None":
         """The run that is under way within this one."""
@@ -331,11 +333,6 @@ def _tags(stage: str) -> dict[str, str]:
 
 def _named(values: dict[str, Any]) -> dict[str, str]:
     return {re.sub(r"[^\w.\- :]", "_", name): str(value)[:LONGEST_PARAM] for name, value in values.items()}
-
-
-def _data_name(name: str) -> str:
-    """Of a file its own name, without its folders; of what is no file, such as `docs:library/train`, all of it."""
-    return name if ":" in name and not Path(name).exists() else Path(name).name
 
 
 def _print(line: str) -> None:
