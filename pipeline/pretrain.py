@@ -143,7 +143,7 @@ def _pretrain(
             found = f"{config.source}: {lacks}, so that a new softmax is trained, from random weights"
             run.note("softmax", found)
             tell(found)
-        history = PretrainingHistory(folder / HISTORY, training.batch)
+        history = PretrainingHistory(folder / HISTORY, training.batch, _repeats(run, config, position))
         _Job(config, vocabulary, training, run, report, tell, best, history).train(go_on=bool(newest))
         with atomic_folder(config.output, FILES) as temporary:
             model.write(temporary, vocabulary)
@@ -169,7 +169,7 @@ class _Job:
 
     Args:
         best: the lowest perplexity so far, the batch at which it was measured, and the measurements since.
-        history: for the figures.
+        history: for the figures, and of what need not be told again.
     """
 
     config: PretrainConfig
@@ -218,14 +218,16 @@ class _Job:
         }
         for name, by_variable in norms.items():
             seen |= {f"{name}.{layer}": norm for layer, norm in by_layer(by_variable).items()}
-        self.run.metrics(seen, step=progress.batch)
+        if not self.history.has("trained", progress.batch):
+            self.run.metrics(seen, step=progress.batch)
         self.history.trained(progress.batch, seen, by_layer(progress.norms.by_variable))
         self.report(progress)
 
     def _is_over(self, step: Step) -> bool:
         """Measure, keep the weights if they are the best, and say whether there is no use in going on."""
         scores = _scores(self.config, self.training.model, self.vocabulary)
-        self.run.metrics(scores, step=step.batch)
+        if not self.history.has("measured", step.batch):
+            self.run.metrics(scores, step=step.batch)
         self.history.measured(step.batch, scores)
         perplexity = sum(scores.values()) / len(scores)
         if not self.best or perplexity < self.best["perplexity"]:
@@ -364,6 +366,12 @@ def _words_and_batches(config: PretrainConfig, vocabulary: Vocabulary) -> tuple[
 def _scores(config: PretrainConfig, model: LanguageModel, vocabulary: Vocabulary) -> dict[str, float]:
     measured = perplexity(model, vocabulary, _corpus(config, config.validation), config.training)
     return {f"{way}_perplexity": value for way, value in zip(DIRECTIONS, measured, strict=False)}
+
+
+def _repeats(run: Run, config: PretrainConfig, position: dict[str, Any]) -> bool:
+    """Whether a training goes on, in the same run, to the losses and perplexities that it had before it broke off."""
+    now, then = config.model_dump(mode="json"), position.get("config", {})
+    return run.goes_on and all(now[key] == then.get(key) for key in ("training", "epochs", "validation"))
 
 
 def _check_same(config: PretrainConfig, before: dict[str, Any], checkpoint: Path) -> None:

@@ -3,7 +3,7 @@
 import json
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pipeline import plots
 from pipeline.tracking import Run
@@ -15,19 +15,30 @@ class PretrainingHistory:
     """Losses, norms of the gradient and perplexities by batch.
 
     Args:
-        path: of the file; what it has of later batches than `batch`, from where the training goes on, is left out.
+        path: of the file; what it has of later batches than `batch`, from where the training goes on, no figure shows.
+        repeats: whether the run has these already, and the training comes to the same again.
     """
 
-    def __init__(self, path: Path, batch: int):
+    def __init__(self, path: Path, batch: int, repeats: bool):
         self._path = path
-        before = path.read_text().splitlines() if batch and path.exists() else []
+        before = path.read_text().splitlines() if path.exists() else []
         self._rows: list[dict[str, Any]] = []
+        self._told: set[tuple[str, int]] = set()
         path.unlink(missing_ok=True)
         # The last line may be half of one.
         with suppress(ValueError):
             for row in map(json.loads, before):
+                what = ("trained" if "loss" in row else "measured", row["batch"])
+                if what in self._told or not (repeats or row["batch"] <= batch):
+                    continue
+                self._told.add(what)
+                self._write(row)
                 if row["batch"] <= batch:
-                    self._add(row)
+                    self._rows.append(row)
+
+    def has(self, what: Literal["trained", "measured"], batch: int) -> bool:
+        """Whether the run was told a report, or a measurement, by the process that broke off."""
+        return (what, batch) in self._told
 
     def trained(self, batch: int, seen: dict[str, float], layers: dict[str, float]) -> None:
         """Note a report of the training."""
@@ -49,6 +60,9 @@ class PretrainingHistory:
 
     def _add(self, row: dict[str, Any]) -> None:
         self._rows.append(row)
+        self._write(row)
+
+    def _write(self, row: dict[str, Any]) -> None:
         self._path.parent.mkdir(parents=True, exist_ok=True)
         with self._path.open("a") as file:
             file.write(json.dumps(row) + "\n")

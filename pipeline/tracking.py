@@ -71,6 +71,12 @@ class Run:
         """Whether anybody hears what it tells."""
         return self._sender is not None
 
+    @property
+    def goes_on(self) -> bool:
+        """Whether what an earlier process told is in it. Of a run that MLflow has not answered for yet, this is not
+        known, and so not said."""
+        return self.again or (self._sender is not None and self._outbox.run(self.key).goes_on)
+
     def params(self, values: dict[str, Any]) -> None:
         """Say what the run was given; what has a name that MLflow does not take gets one that is like it."""
         # Parameters cannot change.
