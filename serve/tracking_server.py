@@ -8,6 +8,12 @@ from typing import Any
 NOT_THERE = ("INVALID_PARAMETER_VALUE", "RESOURCE_DOES_NOT_EXIST")
 """Codes of errors with which MLflow answers for what it does not have."""
 
+_USER = re.compile(r"(?<=://)(?:[^/?#\s]*|[^/@:?#\s]*:(?!\d*(?:[/?#\s]|$))\S*)@")
+"""What stands before the host. A password may hold a slash, as SQLAlchemy reads it, where a port has digits only."""
+
+_SECRET = re.compile(r"(?i)(?<=[?&;])(user|uid|odbc_connect|\w*(?:password|passwd|pwd|secret|token)\w*)=[^&\s]*")
+"""What stands behind it, as PostgreSQL's own addresses have it."""
+
 
 def quiet_mlflow() -> Any:
     """MLflow without its bars, greetings and warnings, and without its patience, which is minutes: who watches is told,
@@ -27,7 +33,7 @@ def quiet_mlflow() -> Any:
 
 def without_login(text: str) -> str:
     """An address, or an error that names one, without user and password."""
-    return re.sub(r"(?<=://)[^/@\s]+:[^/\s]+@", "", text)
+    return _SECRET.sub(r"\1=***", _USER.sub("", text))
 
 
 def reason_of(error: BaseException) -> str:

@@ -139,6 +139,23 @@ def test_a_password_is_not_shown(login):
     assert without_login(told.format(login)) == told.format("")
 
 
+@pytest.mark.parametrize(
+    ("address", "shown"),
+    [
+        ("https://secret@example.org/a", "https://example.org/a"),
+        ("https://:secret@example.org", "https://example.org"),
+        ("postgresql://me:sec/ret@example.org/db", "postgresql://example.org/db"),
+        ("postgresql:///db?host=h&user=me&password=se:cret&a=1", "postgresql:///db?host=h&user=***&password=***&a=1"),
+        ("postgresql:///db?sslpassword=secret failed", "postgresql:///db?sslpassword=*** failed"),
+        ("mssql+pyodbc:///?odbc_connect=DRIVER%3DA%3BPWD%3Dsecret", "mssql+pyodbc:///?odbc_connect=***"),
+        ("http://example.org:5000/api/a@b", "http://example.org:5000/api/a@b"),
+        ("sqlite:////home/a@b/mlflow.db", "sqlite:////home/a@b/mlflow.db"),
+    ],
+)
+def test_no_address_shows_a_secret_and_all_else_stays(address, shown):
+    assert without_login(address) == shown
+
+
 def test_a_server_that_is_down_is_told_soon_and_without_its_password(registered, monkeypatch):
     monkeypatch.setattr("mlflow.tracking._tracking_service.utils._tracking_uri", "http://me:secret@127.0.0.1:9")
     began = time.monotonic()
