@@ -89,8 +89,9 @@ def open_empty(uri: str) -> sa.Engine:
     try:
         target = sa.create_engine(uri)
     except sa.exc.ArgumentError:
-        raise Refused(f"{uri}: no address of a database; expected postgresql://USER@HOST/DATABASE") from None
-    shown = target.url.render_as_string()
+        # What is none may hold a password anywhere.
+        raise Refused("no address of a database; expected postgresql://USER@HOST/DATABASE") from None
+    shown = _shown(target)
     if target.dialect.name != "postgresql":
         raise Refused(f"{shown}: {target.dialect.name}; expected postgresql://USER@HOST/DATABASE")
     try:
@@ -109,6 +110,11 @@ def open_empty(uri: str) -> sa.Engine:
     with target.connect() as connection:
         refuse_history(connection, shown)
     return target
+
+
+def _shown(database: sa.Engine) -> str:
+    """Its address without a password."""
+    return database.url.difference_update_query(["password", "sslpassword"]).render_as_string()
 
 
 def refuse_history(connection: sa.Connection, shown: str) -> None:
@@ -166,7 +172,7 @@ def copy_tables(history: sa.Engine, target: sa.Engine, places: dict[str, str]) -
     with history.connect() as old, target.begin() as new:
         quoted = ", ".join(target.dialect.identifier_preparer.quote(name) for name in TABLES)
         new.exec_driver_sql(f"LOCK TABLE {quoted} IN EXCLUSIVE MODE")
-        refuse_history(new, target.url.render_as_string())
+        refuse_history(new, _shown(target))
         for name in FRESH:
             new.execute(TABLES[name].delete())
         for name, table in TABLES.items():
@@ -218,7 +224,7 @@ def move(source: Path, uri: str, root: str | None = None, to: str | None = None,
             print(f"{table}: {rows} rows")
         history.dispose()
         target.dispose()
-    print(f"{source} is in {target.url.render_as_string()}, and as it was.")
+    print(f"{source} is in {_shown(target)}, and as it was.")
 
 
 def main() -> None:

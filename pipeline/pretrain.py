@@ -38,20 +38,20 @@ from pipeline.sources import find_source, tell_source
 from pipeline.tracking import Run, start_run
 
 CHANGEABLE = (
-    "output",
-    "name",
-    "train",
-    "validation",
-    "epochs",
+    "output.",
+    "name.",
+    "train.",
+    "validation.",
+    "epochs.",
     "tracking.",
-    "training.learning_rate",
-    "training.schedule",
-    "training.warm_up",
+    "training.learning_rate.",
+    "training.schedule.",
+    "training.warm_up.",
     "training.clip_",
-    "training.dropout",
-    "training.checkpoint_every",
-    "training.validate_every",
-    "training.patience",
+    "training.dropout.",
+    "training.checkpoint_every.",
+    "training.validate_every.",
+    "training.patience.",
 )
 """What a config may change before a training goes on; all other keys decide what the checkpoint's arrays mean. That the
 training text is the same, wherever it lies, the corpus sees for itself."""
@@ -382,7 +382,7 @@ def _check_same(config: PretrainConfig, before: dict[str, Any], checkpoint: Path
     """
     now, then = dict(flat(config.model_dump(mode="json"))), dict(flat(before))
     for key in sorted(now.keys() | then.keys()):
-        if now.get(key) != then.get(key) and not key.startswith(CHANGEABLE):
+        if now.get(key) != then.get(key) and not f"{key}.".startswith(CHANGEABLE):
             raise ConfigError(
                 f"{checkpoint.parent}: holds a training with {key} {then.get(key)}, found {now.get(key)}; "
                 "expected the same, or another output; or remove this folder to begin anew"

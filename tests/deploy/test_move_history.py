@@ -182,7 +182,8 @@ def test_rows_without_an_owner_stay_behind_and_are_told(script, history, changed
         ("empty.db", "postgresql://127.0.0.1:1/x", "no table 'experiments'"),
         ("mlflow.db", "sqlite:///other.db", "expected postgresql://"),
         ("mlflow.db", "postgresql+psycopg://a:secret@127.0.0.1:1/x", "does not answer"),
-        ("mlflow.db", "no address", "no address"),
+        ("mlflow.db", "postgresql+psycopg://127.0.0.1:1/x?user=a&password=secret", "does not answer"),
+        ("mlflow.db", "a:secret@127.0.0.1", "no address"),
     ],
 )
 def test_what_cannot_be_moved_is_told_in_a_line(script, tmp_path, mlflow_store, monkeypatch, source, target, told):

@@ -168,6 +168,8 @@ def test_a_checkpoint_is_a_source_and_begins_before_the_first_batch(killed):
 def test_a_checkpoint_of_other_settings_is_refused(killed):
     with pytest.raises(ConfigError, match=r"bilm.checkpoints: holds a training with vocabulary 30, found 25; expected"):
         pretrain_stage(config_of(killed, vocabulary=25))
+    with pytest.raises(ConfigError, match=r"holds a training with training.batch_size 4, found 2; expected"):
+        pretrain_stage(config_of(killed, training=CONFIG["training"] | {"batch_size": 2}))
     (killed / "train-1.txt").write_text("another text\n")
     with pytest.raises(InputError, match="is not that of the checkpoint"):
         pretrain_stage(config_of(killed))
