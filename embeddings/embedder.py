@@ -172,22 +172,16 @@ class Embedder:
             most = unit * -(-BATCHES * times * SIDE_BY_SIDE // unit)
         read: list[Sentence] = []
         words = 0
-        try:
-            for sentence in sentences:
-                if isinstance(sentence, str):
-                    raise InputError(
-                        f"expected lists of words, found the text {sentence[:40]!r}; split it into words first"
-                    )
-                read.append(sentence)
-                words += len(sentence)
-                if len(read) == most or (words >= most_words and len(read) % unit == 0):
-                    yield read
-                    read, words = [], 0
-        except InputError:
-            # The sentences before what cannot be read are as good as others.
-            if read:
+        for sentence in sentences:
+            if isinstance(sentence, str):
+                raise InputError(
+                    f"expected lists of words, found the text {sentence[:40]!r}; split it into words first"
+                )
+            read.append(sentence)
+            words += len(sentence)
+            if len(read) == most or (words >= most_words and len(read) % unit == 0):
                 yield read
-            raise
+                read, words = [], 0
         if read:
             yield read
 

@@ -263,7 +263,8 @@ def _in_blocks(sentences: Iterator[Sentence]) -> Iterator[list[Sentence]]:
                 yield block
                 block, words = [], 0
     except InputError:
-        # Those before what cannot be read are embedded and kept.
+        # Those before what cannot be read may fill a window, which is kept. One that ended here would not be: its
+        # vectors would not be to the last bit those of the whole, once the reading goes on.
         yield block
         raise
     if block:

@@ -107,17 +107,6 @@ def test_a_text_in_place_of_its_words_is_refused(bilm):
         next(Embedder(bilm).embed(["a text"]))
 
 
-def test_sentences_before_what_cannot_be_read_are_embedded(bilm):
-    def broken():
-        yield from (["a", "b"], ["c"])
-        raise InputError("no more")
-
-    windows = Embedder(bilm).windows(broken())
-    assert [vectors.shape[1] for vectors in next(windows)] == [2, 1]
-    with pytest.raises(InputError, match="no more"):
-        next(windows)
-
-
 def test_sentences_are_read_lazily(bilm):
     read = []
 
