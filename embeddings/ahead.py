@@ -45,4 +45,4 @@ def ahead(items: Iterator[Item], most: int = 2) -> Iterator[Item]:
         stopped.set()
         while not queue.empty():
             queue.get_nowait()
-        thread.join(timeout=10)
+        thread.join(timeout=2)

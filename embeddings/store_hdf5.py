@@ -11,17 +11,20 @@ import h5py
 import numpy as np
 
 from embeddings.atomic import atomic_file
+from embeddings.errors import InputError
 from embeddings.store import Vectors
 
 INDEX = "sentence_to_index"
+AGAIN = "again"
+"""An attribute of a dataset whose sentence occurs again: the number of the last one that is the same."""
 
 
 def write_hdf5(path: Path, sentences: Iterable[Sequence[str]], vectors: Iterable[np.ndarray]) -> int:
     """Write the layers of sentences as `allennlp elmo` did.
 
     The file takes its name when it is complete. A sentence that occurs twice has two datasets; `sentence_to_index`
-    names the last. It is one text with all sentences, which is in memory, so that a large corpus is better kept in
-    another form.
+    names the last, and the attribute `again` of the first, too. It is one text with all sentences, which is in memory,
+    so that a large corpus is better kept in another form.
 
     Args:
         path: the file.
@@ -34,18 +37,24 @@ def write_hdf5(path: Path, sentences: Iterable[Sequence[str]], vectors: Iterable
     Raises:
         OutputError: the file cannot be written.
     """
-    index: dict[str, str] = {}
+    index: dict[str, int] = {}
+    earlier: list[tuple[int, str]] = []
     count = 0
     with atomic_file(path) as temporary, _Disk(temporary, "w+") as disk:
         try:
             with h5py.File(disk, "w") as file:
                 for sentence, layers in zip(sentences, vectors, strict=True):
                     file.create_dataset(str(count), data=layers)
-                    index[" ".join(sentence)] = str(count)
+                    text = " ".join(sentence)
+                    if text in index:
+                        earlier.append((index[text], text))
+                    index[text] = count
                     count += 1
                     disk.check()
+                for number, text in earlier:
+                    file[str(number)].attrs[AGAIN] = index[text]
                 mapping = file.create_dataset(INDEX, (1,), dtype=h5py.string_dtype("utf-8"))
-                mapping[0] = json.dumps(index, ensure_ascii=False)
+                mapping[0] = json.dumps({text: str(number) for text, number in index.items()}, ensure_ascii=False)
         finally:
             # Behind a write that failed HDF5 may find what it did not write: that is not what is to be told.
             disk.check()
@@ -105,13 +114,16 @@ class Hdf5Vectors(Vectors):
         return found if found.ndim > 2 else found[None]
 
     def words(self, k: int) -> list[str]:
-        """The words of a sentence, parted at the spaces between them. Of two that are the same words the file knows the
-        last.
+        """The words of a sentence, parted at the spaces between them.
 
         Raises:
-            KeyError: the file does not know them.
+            InputError: the file does not know them. Of sentences that are the same AllenNLP's name the last alone.
         """
-        text = self._texts[range(len(self))[k]]
+        number = range(len(self))[k]
+        number = int(self._file[str(number)].attrs.get(AGAIN, number))
+        if number not in self._texts:
+            raise InputError(f"{self._file.filename}: knows no words of sentence {number}, only its vectors")
+        text = self._texts[number]
         return text.split(" ") if text else []
 
     @cached_property

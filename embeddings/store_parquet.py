@@ -152,6 +152,7 @@ class ParquetVectors(Vectors):
         files = list(path.glob("*.parquet")) if path.is_dir() else [path]
         # By number: from a hundred thousand on the names are longer.
         files.sort(key=lambda file: (len(file.name), file.name))
+        about_parquet(files[0])
         schema = parquet.read_schema(files[0])
         self._names = schema.names[2:]
         self._groups, rows = [], []

@@ -64,7 +64,7 @@ def check_earlier(path: Path, form: StoreFormat) -> None:
         raise OutputError(f"{path}: is not of `telmo embed`; expected an earlier store, or nothing") from None
 
 
-def open_vectors(path: Path) -> Vectors:
+def open_vectors(path: Path | str) -> Vectors:
     """A store of any form, to be read by position.
 
     Raises:
@@ -76,6 +76,7 @@ def open_vectors(path: Path) -> Vectors:
         >>> vectors.words(0), vectors[0].shape
         (['Hello', 'world'], (3, 2, 128))
     """
+    path = Path(path)
     form = store_format(path)
     try:
         if form == "hdf5":

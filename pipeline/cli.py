@@ -7,6 +7,8 @@ import json
 import logging
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_args
 
@@ -23,6 +25,9 @@ if TYPE_CHECKING:
 # TensorFlow greets on standard error; a user's own setting wins.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+
+INTERRUPTED = 130
+"""The exit code after Ctrl-C, as of a shell."""
 
 app = typer.Typer(
     name="telmo",
@@ -125,7 +130,9 @@ def embed(
     dtype: Annotated[str, typer.Option(help="float32 or float16.")] = "float32",
     format: Annotated[str | None, typer.Option(help="hdf5, parquet, zarr or npy, if the name does not tell.")] = None,
     column: Annotated[str, typer.Option(help="Of a table: the column of the texts.")] = "text",
-    tokenizer: Annotated[str, typer.Option(help="spacy, or whitespace for text that is tokenised already.")] = "spacy",
+    tokenizer: Annotated[
+        str, typer.Option(help="spacy, whitespace for text that is tokenised already, or characters.")
+    ] = "spacy",
     split_sentences: Annotated[
         bool, typer.Option("--split-sentences", help="A line is a text of several sentences, not one.")
     ] = False,
@@ -234,13 +241,24 @@ def embed(
         from pipeline.progress import shards_bar
 
         cluster = Cluster(address or LOCAL, workers, worker_cpus or 1)
-        with shards_bar() as report:
+        with _telling_what_is_kept(output), shards_bar() as report:
             size = shard_words or SHARD_WORDS
             done = embed_ray_stage(job, output, cluster, size, report, print_notice, tracking)
     else:
-        with embedding_bar(sentences) as report:
+        with _telling_what_is_kept(output), embedding_bar(sentences) as report:
             done = embed_stage(job, output, form, report, print_notice, tracking)  # type: ignore[arg-type]
     print("\n".join(lines_of(output, done, found.options if profile else None)))
+
+
+@contextmanager
+def _telling_what_is_kept(output: Path) -> Iterator[None]:
+    from pipeline.work_folder import keeps, part_of
+
+    try:
+        yield
+    except KeyboardInterrupt:
+        part = part_of(output)
+        _fail(f"interrupted{keeps(part) if part.exists() else '; nothing was done yet'}", INTERRUPTED)
 
 
 @app.command()
@@ -469,10 +487,10 @@ app.command()(cli_serve.serve)
 def sync() -> None:
     """Send MLflow what it did not hear when it was told, because it did not answer."""
     from pipeline.progress import print_notice
-    from pipeline.sync import sync_stage
+    from pipeline.sync import runs_of, sync_stage
 
     runs = sync_stage(print_notice)
-    print(f"{runs} runs sent" if runs else "nothing to send")
+    print(f"{runs_of(runs)} sent" if runs else "nothing to send there")
 
 
 @app.command()
@@ -667,7 +685,12 @@ def main(arguments: list[str] | None = None) -> None:
             raise
         _fail(str(error), error.exit_code)
     except KeyboardInterrupt:
-        _fail("interrupted", 130)
+        _fail("interrupted", INTERRUPTED)
+    except SystemExit as end:
+        # Typer ends of itself, without a word.
+        if end.code == INTERRUPTED:
+            _fail("interrupted", INTERRUPTED)
+        raise
     except Exception as error:
         if "--debug" in arguments:
             raise

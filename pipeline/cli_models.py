@@ -142,7 +142,7 @@ def promote(
         import keras  # noqa: F401
 
     done = promote_version(found, labelled, force, margin, alias, resamples, seed)
-    print(json.dumps(vars(done)) if as_json else "\n".join(_lines_of(done, name)))
+    print(json.dumps(vars(done)) if as_json else "\n".join(_lines_of(done, name, margin)))
     if done.refused:
         raise typer.Exit(1)
 
@@ -194,17 +194,16 @@ def _labelled(data: str, change: list[str] | None, split: str, texts: dict[str, 
     return Labelled(data, Texts(**texts))
 
 
-def _lines_of(done: "Promotion", name: str) -> list[str]:
+def _lines_of(done: "Promotion", name: str, margin: float | None) -> list[str]:
     lines = [done.comparison["verdict"]] if done.comparison else []
     stands, before = f"models:/{name}@{done.alias}", f"; it was version {done.before}" if done.before else ""
     version = done.place.rpartition("/")[2]
     if done.outcome == "current":
         return [f"{stands} is version {version} already"]
     if done.refused:
-        return [
-            *lines,
-            f"refused: {stands} stays version {done.before}; --force promotes {version} all the same",
-        ]
+        allowed = "all of the interval is below 0" if margin is None else f"the interval goes below -{margin:g}"
+        stays = f"{stands} stays version {done.before}"
+        return [*lines, f"refused, as {allowed}: {stays}; --force promotes {version} all the same"]
     if done.outcome == "forced":
         lines.append("not compared" if not done.comparison else "promoted by --force")
     lines.append(f"{stands} is version {version} now{before}")

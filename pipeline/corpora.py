@@ -44,7 +44,10 @@ def shards_of(names: str | Sequence[str]) -> list[Path]:
             found = sorted(file for file in path.iterdir() if file.is_file() and _is_text(file))
             if not found:
                 endings = f".parquet, {', '.join(SUFFIXES)}, and these with {', '.join(COMPRESSIONS)}"
-                raise InputError(f"{name}: no text in this folder; expected files that end in {endings}")
+                raise InputError(
+                    f"{name}: no text in this folder; expected files that end in {endings}, or a pattern such as "
+                    f"'{name}/*.csv' for others"
+                )
         elif not path.exists() and any(sign in name for sign in "*?["):
             found = sorted(Path(file) for file in glob(name, recursive=True) if Path(file).is_file())
             if not found:

@@ -21,8 +21,9 @@ from uuid import uuid4
 
 from embeddings.errors import OutputError
 from pipeline.docs_corpus import cache_folder
+from serve.tracking_server import without_login
 
-_JOURNAL, _NAMES = "journal.db", "names"
+_JOURNAL, _NAMES, _ADDRESS = "journal.db", "names", "address"
 _TABLES = """
 CREATE TABLE IF NOT EXISTS runs (key TEXT PRIMARY KEY, parent TEXT, run_id TEXT, goes_on INT, status TEXT, about TEXT);
 CREATE TABLE IF NOT EXISTS entries (number INTEGER PRIMARY KEY AUTOINCREMENT, key TEXT, kind TEXT, body TEXT);
@@ -90,6 +91,14 @@ def outboxes(address: str | None = None) -> list[Path]:
     return [folder for _, folder in sorted(found)]
 
 
+def address_of(folder: Path) -> str:
+    """The address of MLflow for which an outbox is, without a login."""
+    try:
+        return (folder.parent / _ADDRESS).read_text()
+    except OSError:
+        return "another address"
+
+
 def names_of(folder: Path) -> list[str]:
     """The key of the run of an outbox, and MLflow's ids of it as far as they are known, whoever has the outbox."""
     try:
@@ -132,7 +141,10 @@ class Outbox:
     @classmethod
     def new(cls, address: str) -> "Outbox":
         """An empty one, for an address of MLflow."""
-        return cls(cache_folder() / "outbox" / _digest(address) / uuid4().hex)
+        made = cls(cache_folder() / "outbox" / _digest(address) / uuid4().hex)
+        with suppress(OSError):
+            (made.folder.parent / _ADDRESS).write_text(without_login(address))
+        return made
 
     @classmethod
     def of_run(cls, address: str, run: str) -> "Outbox | None":

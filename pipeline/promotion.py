@@ -154,8 +154,8 @@ def _check_data(data: Labelled, version: Version, folder: Path) -> None:
     found = read.checksums()[data.split]
     if found != data.sha256:
         raise InputError(
-            f"found sha256 {found[:16]} in {', '.join(read.names[data.split])}, {version.place} was trained with "
-            f"{data.sha256[:16]}; expected the same, or DATA"
+            f"the examples in {', '.join(read.names[data.split])} have the digest {found[:16]}, those that "
+            f"{version.place} was trained with {data.sha256[:16]}; expected the same, or DATA"
         )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from functools import cached_property
 from itertools import chain, pairwise
 from pathlib import Path
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -59,8 +59,9 @@ class Sentences(BaseModel):
         tokenizer: how a text becomes words. Words of CoNLL-U and lists are taken as they are.
         split: whether a line or row is a text of several sentences; else it is one, even if it has no words.
         encoding: of the files; `detect` has it told from their bytes.
-        unreadable: whether what is not of the encoding, no JSON object, or half a character ends the reading, or its
-            line, row or sentence of CoNLL-U counts as one sentence without words. UTF-16 and Parquet end it always.
+        unreadable: whether what is not of the encoding, no JSON object with such a column, or half a character ends the
+            reading, or its line, row or sentence of CoNLL-U counts as one sentence without words. UTF-16 and Parquet
+            end it always.
         cut: words after which a sentence ends; None for sentences of any length.
     """
 
@@ -169,9 +170,18 @@ class Sentences(BaseModel):
         if form == "jsonl":
             return enumerate(self._json(path, unreadable))
         if form in ("csv", "tsv"):
-            records = read_records(str(path), Texts(encoding=self.encoding), [self.column], unreadable)
-            return enumerate(self._text(values, place, unreadable) for values, place in records)
+            return enumerate(self._rows(path, unreadable))
         return enumerate(read_sentences(path, self.tokenizer, self.encoding, unreadable=unreadable))
+
+    def _rows(self, path: Path, unreadable: "_Unreadable") -> Iterator[str | list[str]]:
+        for values, place in read_records(str(path), Texts(encoding=self.encoding), [self.column], unreadable):
+            # Then it is in no row.
+            if not unreadable.told and self.column not in values:
+                raise InputError(self._no_column(values, place))
+            yield self._text(values, place, unreadable)
+
+    def _no_column(self, record: dict[str, Any], place: str) -> str:
+        return f"{place}: no column '{self.column}'; found {', '.join(map(repr, record)) or 'none'}"
 
     def _json(self, path: Path, unreadable: "_Unreadable") -> Iterator[str | list[str]]:
         for number, line in enumerate(lines(path, self.encoding, unreadable), start=1):
@@ -191,14 +201,16 @@ class Sentences(BaseModel):
             unreadable(f"{place}: found {type(record).__name__}; expected a JSON object")
             return ""
         if self.column not in record:
-            raise InputError(f"{place}: no column '{self.column}'; found {', '.join(map(repr, record)) or 'none'}")
+            unreadable(self._no_column(record, place))
+            return ""
         text = record[self.column]
         if isinstance(text, list) and all(isinstance(word, str) and word for word in text):
             good = all(map(is_text, text))
         elif isinstance(text, str):
             good = is_text(text)
         else:
-            raise InputError(f"{place}: '{self.column}' is {short(text)}; expected a text or a list of words")
+            unreadable(f"{place}: '{self.column}' is {short(text)}; expected a text or a list of words")
+            return ""
         if not good:
             found = f"{place}: '{self.column}' holds half a character (a lone surrogate)"
             unreadable(f"{found}; expected Unicode text")

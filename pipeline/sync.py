@@ -3,11 +3,16 @@
 from collections.abc import Callable
 
 from embeddings.errors import OutputError
-from pipeline.outbox import InUse, Outbox, outboxes
+from pipeline.outbox import InUse, Outbox, address_of, outboxes
 from pipeline.outbox_delivery import Delivery
 from pipeline.outbox_sender import Sender, send_left
 from pipeline.tracking import tracking_address
 from serve.tracking_server import reason_of
+
+
+def runs_of(count: int) -> str:
+    """A number of runs, in words."""
+    return f"{count} run{'' if count == 1 else 's'}"
 
 
 def sync_stage(tell: Callable[[str], None]) -> int:
@@ -45,7 +50,10 @@ def sync_stage(tell: Callable[[str], None]) -> int:
         sent += runs
     others = [folder for folder in outboxes() if folder not in mine]
     if others:
-        tell(f"{others[0].parent.parent} holds {len(others)} more for other addresses; MLFLOW_TRACKING_URI names them")
+        places = ", ".join(dict.fromkeys(map(address_of, others)))
+        tell(
+            f"{others[0].parent.parent} holds {len(others)} more, for {places}; MLFLOW_TRACKING_URI says where to send"
+        )
     if kept:
-        raise OutputError(f"{delivery.shown}: {sent} runs sent; {kept} of {len(mine)} folders are kept")
+        raise OutputError(f"{delivery.shown}: {runs_of(sent)} sent; {kept} of {len(mine)} folders are kept")
     return sent

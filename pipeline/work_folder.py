@@ -90,8 +90,7 @@ class WorkFolder:
         for key in job | begun:
             then, now = begun.get(key), job.get(key)
             if then != now:
-                found = f"was begun with {key} {json.dumps(then)}, now it is {json.dumps(now)}"
-                raise OutputError(f"{self.folder}: {found}; {EXPECTED}")
+                raise OutputError(f"{self.folder}: {_difference(key, then, now)}; {EXPECTED}")
 
     def remove(self) -> None:
         """Leave nothing of the work."""
@@ -134,6 +133,16 @@ class WorkFolder:
     def _has_work(self) -> bool:
         """Whether the next process finds anything done."""
         raise NotImplementedError
+
+
+def _difference(key: str, then: Any, now: Any) -> str:
+    if key == "files" and then and now:
+        # Name, bytes and checksum of each.
+        before, after = ({file[0]: file for file in files} for files in (then, now))
+        if changed := [name for name in after if name in before and after[name] != before[name]]:
+            return f"was begun with another content of {', '.join(changed)}"
+        then, now = list(before), list(after)
+    return f"was begun with {key} {json.dumps(then)}, now it is {json.dumps(now)}"
 
 
 def _locked(folder: Path) -> Any:

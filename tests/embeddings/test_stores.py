@@ -12,6 +12,7 @@ from pyarrow import parquet
 
 from embeddings.errors import ConfigError, InputError, OutputError
 from embeddings.store import JOURNAL, VECTORS, Store, StoreWriter
+from embeddings.store_hdf5 import write_hdf5
 from embeddings.stores import check_replaceable, open_vectors, store_format, write_vectors
 
 SENTENCES = [["a", "b"], [], ["Ünï", "␣", '"'], ["a"], ["c", "d", "e"]]
@@ -130,6 +131,20 @@ def test_a_writer_goes_on_behind_what_was_committed(tmp_path, vectors):
     for file in ("vectors.npy", "places.npy", "sentences.jsonl", "store.json"):
         assert (folder / file).read_bytes() == (tmp_path / "whole" / file).read_bytes()
     np.testing.assert_array_equal(Store(folder).vectors, expected.vectors)
+
+
+def test_hdf5_knows_the_words_of_sentences_that_occur_again(tmp_path, random):
+    sentences = [["a"], ["b", "c"], ["a"], [], ["a"], []]
+    write_hdf5(tmp_path / "v.hdf5", sentences, [random.normal(size=(2, len(words), 3)) for words in sentences])
+    vectors = open_vectors(str(tmp_path / "v.hdf5"))
+    assert [vectors.words(k) for k in range(6)] == sentences
+    del vectors
+    with h5py.File(tmp_path / "v.hdf5", "a") as file:
+        assert json.loads(file["sentence_to_index"][0]) == {"a": "4", "b c": "1", "": "5"}
+        # AllenNLP writes no such thing.
+        del file["0"].attrs["again"]
+    with pytest.raises(InputError, match=r"v\.hdf5: knows no words of sentence 0, only its vectors"):
+        open_vectors(tmp_path / "v.hdf5").words(0)
 
 
 def test_hdf5_of_allennlp_with_one_layer_is_read(tmp_path, random):

@@ -166,7 +166,7 @@ def test_a_promotion_reads_the_data_of_the_training_or_none(telmo, client, model
     (tmp_path / "test.csv").write_text(rows_of(["z", *words[1:]]))
     code, _, err = telmo("promote", "trained", "2", "--resamples", "100")
     assert code == 1 and champion(client, "trained") == "1"
-    assert f"test.csv, models:/trained/2 was trained with {digest.hexdigest()[:16]}; expected the same, or DATA" in err
+    assert f"those that models:/trained/2 was trained with {digest.hexdigest()[:16]}; expected the same, or DATA" in err
     (tmp_path / "test.csv").write_text(rows_of(words))
     assert telmo("promote", "trained", "2", "--resamples", "100")[0] == 0 and champion(client, "trained") == "2"
     (run,) = client.search_runs([run.info.experiment_id], "run_name = 'evaluate models:/trained/2'")

@@ -110,14 +110,13 @@ def test_lines_that_cannot_be_read_are_passed_over_where_that_is_asked_for(files
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("[1]", "found list; expected a JSON object; or pass over such lines with '--unreadable skip'"),
+        ("[1]", "found list; expected a JSON object"),
         ('{"txt": "a"}', "no column 'text'; found 'txt'"),
         ('{"text": 7}', "'text' is 7; expected a text or a list of words"),
         ('{"text": ["a", 7]}', "'text' is ['a', 7]; expected a text or a list of words"),
         (
             '{"text": "\\ud800"}',
-            "'text' holds half a character (a lone surrogate); expected Unicode text; "
-            "or pass over such lines with '--unreadable skip'",
+            "'text' holds half a character (a lone surrogate); expected Unicode text",
         ),
     ],
 )
@@ -125,7 +124,9 @@ def test_records_without_a_text_are_told(files, line, message):
     (files / "b.jsonl").write_text(f'{{"text": "a"}}\n{line}\n')
     with pytest.raises(InputError) as error:
         read(files / "b.jsonl")
-    assert str(error.value) == f"{files}/b.jsonl line 2: {message}"
+    otherwise = "or pass over such lines with '--unreadable skip'"
+    assert str(error.value) == f"{files}/b.jsonl line 2: {message}; {otherwise}"
+    assert read(files / "b.jsonl", unreadable="skip") == [["a"], []]
 
 
 ROWS = {
@@ -155,6 +156,9 @@ def test_rows_and_sentences_that_cannot_be_read_keep_their_place(files, name, sp
 def test_a_header_that_cannot_be_read_is_not_passed_over(files):
     (files / "b.csv").write_bytes(b"text,\xff\ngood,1\n")
     with pytest.raises(InputError, match=r"b\.csv line 1: byte 0xff"):
+        read(files / "b.csv", unreadable="skip")
+    (files / "b.csv").write_text("txt,id\ngood,1\n")
+    with pytest.raises(InputError, match=r"b\.csv line 2: no column 'text'; found 'txt', 'id'$"):
         read(files / "b.csv", unreadable="skip")
 
 

@@ -92,7 +92,7 @@ def test_a_registration_that_failed_is_made_up_for_with_the_model_as_it_was(
     registry["down"] = False
     with pytest.raises(SystemExit) as end:
         main(["sync"])
-    assert not end.value.code and capsys.readouterr().out == "1 runs sent\n"
+    assert not end.value.code and capsys.readouterr().out == "1 run sent\n"
     assert registry["taken"] == [before] and not outboxes()
     client = mlflow.MlflowClient()
     assert client.get_model_version_by_alias("pets", "champion").run_id == run.run_id

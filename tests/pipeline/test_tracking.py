@@ -280,7 +280,7 @@ def test_one_that_mlflow_takes_no_more_keeps_none_of_the_others(tracking_uri):
         outbox.begin(None, name=name, experiment=experiment, tags={}, wanted=None)
         outbox.close()
     told = []
-    with pytest.raises(OutputError, match="1 runs sent; 1 of 2 folders are kept"):
+    with pytest.raises(OutputError, match="1 run sent; 1 of 2 folders are kept"):
         sync_stage(told.append)
     assert len(told) == 1 and "the experiment 'gone' was deleted" in told[0] and str(outboxes()[0]) in told[0]
     assert the_run("left").info.status == "KILLED"
