@@ -145,7 +145,7 @@ def log_data(run: Run, task: Task, data: DataSet) -> list[str]:
     for split, about in report["splits"].items():
         sizes = {"num_rows": about["examples"], "words": about["words"]}
         run.data_set(about["files"], about["sha256"], split, sizes)
-        run.metrics({f"data.{split}.examples": about["examples"]})
+        run.params({f"data.{split}.examples": about["examples"]})
         counted = f"{about['examples']:,} examples, {about['words']:,} words"
         lines.append(f"{split}: {counted}, from {', '.join(about['files'])} (sha256 {_start(about)})")
     run.text(json.dumps(report, indent=2, ensure_ascii=False), "data.json")

@@ -90,7 +90,7 @@ def test_a_run_on_a_random_biLM_records_its_data(config, tiny_bilm_folder, tmp_p
     run_id = train_stage(given).run_id
     run = mlflow.get_run(run_id)
     assert (run.data.params["data.split.seed"], run.data.params["data.split.folds"]) == ("5", "3")
-    assert [run.data.metrics[f"data.{split}.examples"] for split in ("train", "validation", "test")] == [6, 2, 4]
+    assert [run.data.params[f"data.{split}.examples"] for split in ("train", "validation", "test")] == ["6", "2", "4"]
     report = json.loads(mlflow.artifacts.load_text(f"runs:/{run_id}/data.json"))
     for split, about in report["splits"].items():
         assert run.data.params[f"data.{split}.sha256"] == about["sha256"]
