@@ -3,7 +3,8 @@
     python benchmarks/tracking.py                       # both parts
     python benchmarks/tracking.py --only outage --gone 60
 
-The training is `telmo pretrain` on the docs corpus, which tells most of all stages: 30 metrics every ten batches.
+The training is `telmo pretrain` on the docs corpus, which tells most of all stages: 30 metrics every ten batches,
+and every 20 to 80 after the thousandth.
 
     overhead  the whole command with and without tracking by turns, MLflow's import and all else included; the store is
               an SQLite file that is there already, written to by the process itself, which costs it more than a server
@@ -29,6 +30,8 @@ from pathlib import Path
 from statistics import median
 
 from recovery import CONFIG
+
+from pipeline.pretraining_history import REPORT_EVERY, told_every
 
 HOUSE = str(Path(__file__).resolve().parent.parent)
 
@@ -131,7 +134,7 @@ def is_whole(found):
     # They are measured once, in the end.
     perplexities = {key for key in by_key if key.endswith("_perplexity")}
     last = max((step for key in perplexities for step in by_key[key]), default=0)
-    steps = {*range(10, last + 1, 10), last}
+    steps = {step for step in range(REPORT_EVERY, last + 1) if step % told_every(step) == 0} | {last}
     good = {"loss", "forward_perplexity"} <= by_key.keys()
     for key, counts in sorted(by_key.items()):
         expected = {last} if key in perplexities else steps

@@ -12,7 +12,7 @@ from pipeline.outbox_delivery import Delivery, RunGone, is_refused
 from serve.tracking_server import quiet_mlflow, reason_of
 
 AT_ONCE = 200
-PACE = 1.0
+PACE = 3.0
 """Seconds between two batches, so that each holds much."""
 
 LONGEST_PAUSE = 30.0

@@ -32,7 +32,7 @@ from pipeline.checksums import checksum_of_files
 from pipeline.config import PretrainConfig
 from pipeline.config_file import flat
 from pipeline.corpora import Corpus
-from pipeline.pretraining_history import HISTORY, PretrainingHistory
+from pipeline.pretraining_history import HISTORY, REPORT_EVERY, PretrainingHistory, told_every
 from pipeline.run_report import run_report
 from pipeline.sources import find_source, tell_source
 from pipeline.tracking import Run, start_run
@@ -56,7 +56,6 @@ CHANGEABLE = (
 """What a config may change before a training goes on; all other keys decide what the checkpoint's arrays mean. That the
 training text is the same, wherever it lies, the corpus sees for itself."""
 
-REPORT_EVERY = 10
 SHORT = "expected more text, or a smaller training.batch_size or training.steps"
 
 
@@ -218,7 +217,8 @@ class _Job:
         }
         for name, by_variable in norms.items():
             seen |= {f"{name}.{layer}": norm for layer, norm in by_layer(by_variable).items()}
-        if not self.history.has("trained", progress.batch):
+        told = progress.batch == self.training.batches or progress.batch % told_every(progress.batch) == 0
+        if told and not self.history.has("trained", progress.batch):
             self.run.metrics(seen, step=progress.batch)
         self.history.trained(progress.batch, seen, by_layer(progress.norms.by_variable))
         self.report(progress)

@@ -10,6 +10,15 @@ from pipeline.tracking import Run
 
 HISTORY = "history.jsonl"
 
+REPORT_EVERY = 10
+"""Batches between two reports of a training."""
+
+
+def told_every(batch: int) -> int:
+    """Batches between two reports that MLflow is told: as many as between two reports up to batch 1,000, and twice as
+    many after each doubling, so that a long training has charts that are soon drawn. The history has all."""
+    return REPORT_EVERY << (batch // 1000).bit_length()
+
 
 class PretrainingHistory:
     """Losses, norms of the gradient and perplexities by batch.

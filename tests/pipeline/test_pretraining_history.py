@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from pipeline.pretraining_history import PretrainingHistory
+from pipeline.pretraining_history import REPORT_EVERY, PretrainingHistory, told_every
 
 SEEN = {"loss": 2.0, "words_per_second": 1.0, "gradient_norm": 1.0, "gradient_norm_clipped": 0.5}
 
@@ -45,3 +45,8 @@ def test_what_comes_to_something_else_or_to_another_run_is_not_known(path):
 def test_each_row_is_a_line(path):
     PretrainingHistory(path, 10, True)
     assert [json.loads(line)["batch"] for line in path.read_text().splitlines()] == [10, 20, 20]
+
+
+def test_a_long_training_tells_mlflow_less_and_less():
+    told = [batch for batch in range(REPORT_EVERY, 5000, REPORT_EVERY) if batch % told_every(batch) == 0]
+    assert told == [*range(10, 1000, 10), *range(1000, 2000, 20), *range(2000, 4000, 40), *range(4000, 5000, 80)]
