@@ -12,8 +12,8 @@ def quick_outbox(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def telmo(capsys, tmp_path, monkeypatch, shared_tracking_uri):
-    """Run `telmo models` in an empty folder; gives its exit code, standard output and standard error."""
+def command(capsys, tmp_path, monkeypatch):
+    """Run `telmo` in an empty folder; gives its exit code, standard output and standard error."""
     from pipeline.cli import main
 
     monkeypatch.chdir(tmp_path)
@@ -22,13 +22,19 @@ def telmo(capsys, tmp_path, monkeypatch, shared_tracking_uri):
         code = 0
         capsys.readouterr()
         try:
-            main(["models", *arguments])
+            main([*arguments])
         except SystemExit as end:
             code = end.code or 0
         captured = capsys.readouterr()
         return code, captured.out, captured.err
 
     return run
+
+
+@pytest.fixture
+def telmo(command, shared_tracking_uri):
+    """Run `telmo models`, as `command`."""
+    return lambda *arguments: command("models", *arguments)
 
 
 @pytest.fixture

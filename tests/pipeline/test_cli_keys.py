@@ -11,20 +11,9 @@ from serve.keys import read_keys
 
 
 @pytest.fixture
-def keys(capsys, tmp_path, monkeypatch):
-    """Run `telmo keys` in an empty folder; gives its exit code, standard output and standard error."""
-    monkeypatch.chdir(tmp_path)
-
-    def run(*arguments):
-        code = 0
-        try:
-            main(["keys", *arguments])
-        except SystemExit as end:
-            code = end.code or 0
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
-
-    return run
+def keys(command):
+    """Run `telmo keys`, as `command`."""
+    return lambda *arguments: command("keys", *arguments)
 
 
 def test_a_key_is_made_and_shown_once(keys, tmp_path):
