@@ -123,7 +123,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=5.0, help="of a side in a round")
     parser.add_argument("--batch", type=int, default=256, help="of the predictor without a server")
-    parser.add_argument("--options", default="", help="of telmo serve: '--workers 2'")
+    parser.add_argument("--options", default="--workers 2", help="of telmo serve (default: --workers 2)")
     parser.add_argument("--mlserver", type=json.loads, default=MLSERVER, help="settings of its model, JSON")
     parser.add_argument("--overload-seconds", type=float, default=120.0)
     parser.add_argument("--connections", type=int, default=512, help="of the overload, at most")
@@ -132,6 +132,8 @@ def main() -> None:
     parser.add_argument("--stops", type=int, default=3, help="by SIGTERM")
     parser.add_argument("--results", type=Path, help="a file where figures are kept")
     args = parser.parse_args()
+    # The servers run elsewhere.
+    args.model = str(Path(args.model).resolve())
     known = json.loads(args.results.read_text("utf-8")) if args.results and args.results.exists() else {}
     with TemporaryDirectory() as folder, ExitStack() as stack:
         bench = Bench(args, Path(folder), stack)

@@ -20,10 +20,24 @@ def processors() -> int:
 
 
 def cores() -> int:
-    """Cores for NumPy: all that the process may use; at most `OMP_NUM_THREADS`, if it is set."""
-    have = processors()
+    """Cores for NumPy: all that the process may use, or its part of them (`share_cores`); at most `OMP_NUM_THREADS`, if
+    it is set."""
+    have = max(1, processors() // max(1, _users_of_cores()))
     asked = os.environ.get("OMP_NUM_THREADS", "")
     return min(have, int(asked)) if asked.isdigit() and int(asked) else have
+
+
+_users_of_cores: Callable[[], int] = lambda: 1  # noqa: E731
+
+
+def share_cores(users: Callable[[], int]) -> None:
+    """Have this process use its part of the cores from now on.
+
+    Args:
+        users: tells how many processes compute at the moment, with this one.
+    """
+    global _users_of_cores  # noqa: PLW0603
+    _users_of_cores = users
 
 
 def on_cores(function: Callable[[Task], Result], tasks: Sequence[Task]) -> list[Result]:
@@ -48,7 +62,8 @@ def on_cores(function: Callable[[Task], Result], tasks: Sequence[Task]) -> list[
 
 @cache
 def _pool() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(max(1, cores() - 1), "cores")
+    # A thread that has nothing to do costs nothing, and the process may have more cores later.
+    return ThreadPoolExecutor(max(1, processors() - 1), "cores")
 
 
 _lock = Lock()

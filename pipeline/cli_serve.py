@@ -19,7 +19,8 @@ Models = Annotated[list[str], typer.Argument(metavar="MODEL", help="Folders, or 
 Host = Annotated[str, typer.Option(help="Address to listen on.")]
 Port = Annotated[int, typer.Option(help="Port to listen on; 0 for a free one.", min=0, max=65535)]
 Workers = Annotated[
-    int, typer.Option(help="Processes that answer; each holds the models and uses all processors.", min=1)
+    int,
+    typer.Option(help="Processes that answer, each with the models; one for each processor answers most.", min=1),
 ]
 BatchWords = Annotated[
     int, typer.Option(help="Most words that are computed together; a longer text goes alone.", min=1)

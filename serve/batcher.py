@@ -16,6 +16,7 @@ from serve.errors import Failed, NotReady, RequestError, TooLate, TooMany
 from serve.fair_queue import FairQueue, Share, Waiting
 from serve.observer import Observer
 from serve.request_facts import CURRENT
+from serve.worker_table import computing
 
 log = logging.getLogger("telmo.serve")
 
@@ -257,7 +258,8 @@ class Batcher:
         lane = batch.lane
         self._tell(self._taken, batch)
         began = time.monotonic()
-        _compute(batch)
+        with computing():
+            _compute(batch)
         self._busy_until = time.monotonic()
         batch.seconds = self._busy_until - began
         if not lane.background:

@@ -18,7 +18,7 @@ class ServeOptions:
     """How the server is to run.
 
     Args:
-        workers: processes that answer, each with the models and with all processors.
+        workers: processes that answer, each with the models; those that compute share the processors.
         batch_words: most words that are computed together.
         queue_words: most words ahead of a new request of a model (`serve.batcher.Batcher`).
         max_wait_ms: how long a batch may wait for clients that have just been answered; 0 for never.

@@ -17,6 +17,7 @@ from typing import Any
 from embeddings.errors import OutputError
 from serve.options import ServeOptions
 from serve.shared_metrics import forget_worker
+from serve.worker_table import WorkerTable
 
 log = logging.getLogger("telmo.serve")
 
@@ -30,13 +31,20 @@ SPARE = 5.0
 class Worker:
     """A process that answers, and the pipe over which it says that it does."""
 
-    def __init__(self, application: Callable[[], Any], listener: socket.socket, options: ServeOptions):
+    def __init__(
+        self,
+        application: Callable[[], Any],
+        listener: socket.socket,
+        options: ServeOptions,
+        table: WorkerTable,
+        row: int,
+    ):
         from serve.worker import run_worker
 
         # Spawned: a fork would copy the threads' locks in whatever state they are.
         context = multiprocessing.get_context("spawn")
         self.pipe, theirs = context.Pipe()
-        self.process = context.Process(target=run_worker, args=(application, listener, options, theirs))
+        self.process = context.Process(target=run_worker, args=(application, listener, options, theirs, table, row))
         self.process.start()
         # So that the pipe ends with the worker.
         theirs.close()
@@ -68,7 +76,8 @@ def supervise(
         OutputError: it was killed meanwhile.
     """
     with _signals() as stop:
-        workers = [Worker(application, listener, options) for _ in range(options.workers)]
+        table = WorkerTable(options.workers)
+        workers = [Worker(application, listener, options, table, k) for k in range(options.workers)]
         announced, delay = False, 0.5
         while not stop.poll():
             wait([stop, *(end for worker in workers for end in (worker.process.sentinel, worker.pipe))], timeout=1)
@@ -76,6 +85,7 @@ def supervise(
                 worker.hear()
                 if worker.process.is_alive():
                     continue
+                table.leave(k)
                 code = worker.process.exitcode
                 how = f"was killed by signal {-code}" if code and code < 0 else f"ended with code {code}"
                 if not announced:
@@ -90,7 +100,7 @@ def supervise(
                     break
                 forget_worker(worker.process.pid)
                 worker.pipe.close()
-                workers[k] = Worker(application, listener, options)
+                workers[k] = Worker(application, listener, options, table, k)
             if not announced and all(worker.ready for worker in workers):
                 announced = True
                 print(ready_message, flush=True)

@@ -15,13 +15,17 @@ from typing import Any
 
 import uvicorn
 from fastapi import FastAPI
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from embeddings.cores import processors
 from embeddings.errors import TelmoError
 from embeddings.quiet import quiet_stderr
+from serve.acceptor import Acceptor
 from serve.listener import BACKLOG
 from serve.log_format import configure_logging
 from serve.options import ServeOptions
 from serve.registry import FoundModel
+from serve.worker_table import WorkerTable
 
 log = logging.getLogger("telmo.serve")
 
@@ -34,7 +38,12 @@ and neither is to wait for Python's 5 ms."""
 
 
 def run_worker(
-    application: Callable[[], Any], listener: socket.socket, options: ServeOptions, parent: Connection
+    application: Callable[[], Any],
+    listener: socket.socket,
+    options: ServeOptions,
+    parent: Connection,
+    table: WorkerTable,
+    row: int,
 ) -> None:
     """Load, say that all is ready, and answer until the process is told to stop. It ends the process.
 
@@ -43,6 +52,8 @@ def run_worker(
         listener: to accept from.
         options: of the server.
         parent: is told `ready`; when it closes, the worker stops.
+        table: of all workers.
+        row: of this one in it.
     """
     configure_logging(options.log_format, options.log_level)
     # The terminal sends it to all processes; the parent says when to stop.
@@ -50,6 +61,7 @@ def run_worker(
     signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
     threading.Thread(target=_stop_with, args=(parent,), daemon=True).start()
     sys.setswitchinterval(SWITCH)
+    table.join(row)
     try:
         app = application()
     except TelmoError as error:
@@ -64,7 +76,7 @@ def run_worker(
         timeout_keep_alive=75,
         backlog=BACKLOG,
     )
-    server = _Server(config, lambda: parent.send("ready"), app.state.stop)
+    server = _Server(config, lambda: parent.send("ready"), app.state.stop, table, row)
     server.run(sockets=[listener])
     sys.exit(0)
 
@@ -81,7 +93,9 @@ def worker_app(found: Mapping[str, FoundModel], options: ServeOptions) -> FastAP
     """
     # TensorFlow greets on standard error before it can be told not to.
     with quiet_stderr():
-        import keras  # noqa: F401
+        import keras
+    if options.workers > 1 and keras.backend.backend() == "tensorflow":
+        _share_tensorflow(options.workers)
     # Each head is a graph of its own, which TensorFlow takes for a mistake.
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
     from serve import web_page
@@ -122,26 +136,55 @@ def worker_app(found: Mapping[str, FoundModel], options: ServeOptions) -> FastAP
     return app
 
 
+def _share_tensorflow(workers: int) -> None:
+    """Let TensorFlow have as many threads as there are processors for each worker: those that wait for work keep a
+    processor busy."""
+    import tensorflow as tf
+
+    tf.config.threading.set_intra_op_parallelism_threads(max(1, processors() // workers))
+
+
+class _Connection(HttpToolsProtocol):
+    """uvicorn's, which says when it has ended."""
+
+    acceptor: Acceptor
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self.acceptor.lost()
+
+
 class _Server(uvicorn.Server):
-    """uvicorn's, which says when it answers, and which lets its clients finish before it stops.
+    """uvicorn's, which says when it answers, leaves clients to other workers, and lets its own finish before it stops.
 
     Args:
         config: of uvicorn.
         ready: is called when it answers.
         stop: is called when it begins to stop.
+        table, row: of the workers, and which of them this is.
     """
 
-    def __init__(self, config: uvicorn.Config, ready: Callable[[], None], stop: Callable[[], None]):
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        ready: Callable[[], None],
+        stop: Callable[[], None],
+        table: WorkerTable,
+        row: int,
+    ):
         super().__init__(config)
-        self._ready, self._stop = ready, stop
+        self._ready, self._stop, self._table, self._row = ready, stop, table, row
+        self._acceptors: list[Acceptor] = []
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
+        await super().startup([])
+        self._acceptors = [Acceptor(one, self._protocol, self._table, self._row) for one in sockets or []]
         self._ready()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._stop()
-        await self._accept_the_last(sockets or [])
+        for acceptor in self._acceptors:
+            await acceptor.close()
         # From now on each answer says that it is the last on its connection (RFC 9112, section 9.6). A connection that
         # were closed while its next request is on its way would leave that without an answer.
         self.server_state.default_headers = [*self.server_state.default_headers, (b"connection", b"close")]
@@ -150,28 +193,12 @@ class _Server(uvicorn.Server):
             if cycle is not None and not cycle.response_complete:
                 cycle.keep_alive = False
         await asyncio.sleep(LINGER)
-        await super().shutdown(sockets)
-
-    async def _accept_the_last(self, listeners: list[socket.socket]) -> None:
-        """Accept nobody any more but those whom the system has let in already: they may have asked, and when a listener
-        is closed, the system resets who still waits there."""
-        waiting = []
-        for listener, server in zip(listeners, self.servers, strict=True):
-            listener.setblocking(False)
-            # There is no more, or no more files may be open.
-            with contextlib.suppress(OSError):
-                while True:
-                    waiting.append(listener.accept()[0])
-            server.close()
-            listener.close()
-        for connection in waiting:
-            await asyncio.get_running_loop().connect_accepted_socket(self._protocol, connection)
+        await super().shutdown()
 
     def _protocol(self) -> asyncio.Protocol:
-        """What uvicorn makes for a connection that it accepts itself."""
-        return self.config.http_protocol_class(  # type: ignore[call-arg]
-            config=self.config, server_state=self.server_state, app_state=self.lifespan.state
-        )
+        connection = _Connection(config=self.config, server_state=self.server_state, app_state=self.lifespan.state)
+        (connection.acceptor,) = self._acceptors
+        return connection
 
 
 def _stop_with(parent: Connection) -> None:
