@@ -20,21 +20,21 @@ def processors() -> int:
 
 
 def cores() -> int:
-    """Cores for NumPy: all that the process may use, or its part of them (`share_cores`); at most `OMP_NUM_THREADS`, if
-    it is set."""
-    have = max(1, processors() // max(1, _users_of_cores()))
+    """Cores for NumPy: all that the process may use, at most `OMP_NUM_THREADS`, if it is set; or its part of them, if
+    they are divided."""
+    have = processors()
     asked = os.environ.get("OMP_NUM_THREADS", "")
-    return min(have, int(asked)) if asked.isdigit() and int(asked) else have
+    return max(1, (min(have, int(asked)) if asked.isdigit() and int(asked) else have) // _users_of_cores())
 
 
 _users_of_cores: Callable[[], int] = lambda: 1  # noqa: E731
 
 
-def share_cores(users: Callable[[], int]) -> None:
+def divide_cores(users: Callable[[], int]) -> None:
     """Have this process use its part of the cores from now on.
 
     Args:
-        users: tells how many processes compute at the moment, with this one.
+        users: tells how many processes use them at the moment, with this one.
     """
     global _users_of_cores  # noqa: PLW0603
     _users_of_cores = users
@@ -47,11 +47,12 @@ def on_cores(function: Callable[[Task], Result], tasks: Sequence[Task]) -> list[
         function: spends its time where Python's lock is not held.
         tasks: what it is called with.
     """
+    threads = cores()
     with _products_on_one_core():
-        if len(tasks) <= 1 or cores() == 1:
+        if len(tasks) <= 1 or threads == 1:
             return [function(task) for task in tasks]
         # The thread that asks would else wait, and another be woken: half a millisecond.
-        others = [_pool().submit(function, task) for task in tasks[1:]]
+        others = [_pool(threads - 1).submit(function, task) for task in tasks[1:]]
         try:
             first = function(tasks[0])
         finally:
@@ -61,9 +62,8 @@ def on_cores(function: Callable[[Task], Result], tasks: Sequence[Task]) -> list[
 
 
 @cache
-def _pool() -> ThreadPoolExecutor:
-    # A thread that has nothing to do costs nothing, and the process may have more cores later.
-    return ThreadPoolExecutor(max(1, processors() - 1), "cores")
+def _pool(threads: int) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(threads, "cores")
 
 
 _lock = Lock()

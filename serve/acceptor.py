@@ -4,16 +4,22 @@ Left to themselves, an idle process takes all that are there, and others nothing
 """
 
 import asyncio
+import errno
+import logging
 import socket
 from collections.abc import Callable
 
 from serve.worker_table import WorkerTable
 
+log = logging.getLogger("telmo.serve")
+
 LEFT = 0.003
 """Seconds for which a connection is left to a worker that has fewer; one that is dead or busy takes none."""
 
 REST = 1.0
-"""Seconds until a next try where the process may open no more files."""
+"""Seconds until a next try where there is no room for a connection."""
+
+_FULL = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
 
 class Acceptor:
@@ -30,7 +36,7 @@ class Acceptor:
     ):
         self._listener, self._protocol, self._table, self._row = listener, protocol, table, row
         self._loop = asyncio.get_running_loop()
-        self._held = 0
+        self._held, self._open = 0, True
         self._later: asyncio.TimerHandle | None = None
         self._tasks: set[asyncio.Task] = set()
         listener.setblocking(False)
@@ -44,17 +50,20 @@ class Acceptor:
     async def close(self) -> None:
         """Take those whom the system has let in already, and then nobody any more: they may have asked, and when a
         listener is closed, the system resets who still waits there."""
+        self._open = False
         self._loop.remove_reader(self._listener)
         while self._take():
             pass
         if self._later:
             self._later.cancel()
         self._listener.close()
+        self._table.leave(self._row)
         await asyncio.gather(*self._tasks)
 
     def _tell(self, more: int) -> None:
         self._held += more
-        self._table.has(self._row, self._held)
+        if self._open:
+            self._table.has(self._row, self._held)
 
     def _ready(self) -> None:
         """Somebody waits."""
@@ -65,20 +74,25 @@ class Acceptor:
 
     def _rest(self, seconds: float) -> None:
         self._loop.remove_reader(self._listener)
-        self._later = self._loop.call_later(seconds, self._go_on)
+        if self._open:
+            self._later = self._loop.call_later(seconds, self._go_on)
 
     def _go_on(self) -> None:
         self._loop.add_reader(self._listener, self._ready)
         self._take()
 
     def _take(self) -> bool:
-        """Accept one, if one is there."""
+        """Accept one; False if none is there, or none can be accepted now."""
         try:
             connection = self._listener.accept()[0]
-        except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+        except BlockingIOError:
             return False
-        except OSError:
-            # No more files may be open.
+        except OSError as error:
+            if error.errno not in _FULL:
+                # It has gone while it waited.
+                return True
+            log.error("no connection can be accepted: %s", error.strerror)
+            self._table.leave(self._row)
             self._rest(REST)
             return False
         self._tell(1)

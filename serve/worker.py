@@ -17,7 +17,7 @@ import uvicorn
 from fastapi import FastAPI
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from embeddings.cores import processors
+from embeddings.cores import cores
 from embeddings.errors import TelmoError
 from embeddings.quiet import quiet_stderr
 from serve.acceptor import Acceptor
@@ -72,6 +72,8 @@ def run_worker(
         log_config=None,
         access_log=False,
         server_header=False,
+        # A connection that changed its protocol would be counted for ever.
+        ws="none",
         timeout_graceful_shutdown=max(1, round(options.grace)),
         timeout_keep_alive=75,
         backlog=BACKLOG,
@@ -91,11 +93,12 @@ def worker_app(found: Mapping[str, FoundModel], options: ServeOptions) -> FastAP
     Raises:
         ModelError, SourceError: a model cannot be loaded.
     """
+    if options.workers > 1:
+        # Its threads keep a processor busy while they wait for work. A user's own setting wins.
+        os.environ.setdefault("TF_NUM_INTRAOP_THREADS", str(max(1, cores() // options.workers)))
     # TensorFlow greets on standard error before it can be told not to.
     with quiet_stderr():
-        import keras
-    if options.workers > 1 and keras.backend.backend() == "tensorflow":
-        _share_tensorflow(options.workers)
+        import keras  # noqa: F401
     # Each head is a graph of its own, which TensorFlow takes for a mistake.
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
     from serve import web_page
@@ -134,14 +137,6 @@ def worker_app(found: Mapping[str, FoundModel], options: ServeOptions) -> FastAP
     app.state.service = models
     app.state.stop = models.stop
     return app
-
-
-def _share_tensorflow(workers: int) -> None:
-    """Let TensorFlow have as many threads as there are processors for each worker: those that wait for work keep a
-    processor busy."""
-    import tensorflow as tf
-
-    tf.config.threading.set_intra_op_parallelism_threads(max(1, processors() // workers))
 
 
 class _Connection(HttpToolsProtocol):

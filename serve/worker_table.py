@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from multiprocessing import get_context
 
-from embeddings.cores import share_cores
+from embeddings.cores import divide_cores
 
 STAYS = 0.05
 """Seconds for which a worker that has computed is taken to go on: it answers, and is asked again."""
@@ -33,16 +33,16 @@ class WorkerTable:
         """Have this process be one of the workers."""
         global _own  # noqa: PLW0603
         _own = self, row
-        share_cores(self.computing)
+        divide_cores(lambda: self.users(row))
 
     def leave(self, row: int) -> None:
-        """A worker is no more."""
+        """A worker takes no connections, and computes nothing that it has not begun."""
         self._computes_until[row], self._connections[row] = 0.0, math.inf
 
-    def computing(self) -> int:
-        """How many compute now."""
+    def users(self, row: int) -> int:
+        """How many workers compute now, if one does."""
         now = time.monotonic()
-        return sum(until > now for until in self._computes_until)
+        return 1 + sum(until > now for k, until in enumerate(self._computes_until) if k != row)
 
     def computes(self, row: int, until: float) -> None:
         """Say until when a worker computes."""

@@ -4,6 +4,8 @@ import asyncio
 import socket
 from contextlib import asynccontextmanager
 
+import pytest
+
 from serve.acceptor import Acceptor
 from serve.listener import listen
 from serve.worker_table import WorkerTable
@@ -48,21 +50,25 @@ async def workers(*names):
     listener.close()
 
 
-def test_each_takes_half_even_if_all_come_at_once():
-    async def run():
+@pytest.fixture(params=["asyncio", "uvloop"])
+def run(request):
+    """Runs a coroutine in a loop of each kind; the server's is uvloop."""
+    return pytest.importorskip(request.param).run
+
+
+def test_of_connections_that_come_one_after_another_each_takes_half(run):
+    async def ask_often():
         async with workers(b"a", b"b") as (address, _, _):
-            asked = await asyncio.gather(*(ask(address) for _ in range(40)))
-            found = [name for _, name in asked]
+            asked = [await ask(address) for _ in range(40)]
             for writer, _ in asked:
                 writer.close()
-            return found
+            return sorted(name for _, name in asked)
 
-    found = asyncio.run(run())
-    assert sorted(found) == [b"a!"] * 20 + [b"b!"] * 20
+    assert run(ask_often()) == [b"a!"] * 20 + [b"b!"] * 20
 
 
-def test_who_has_lost_its_clients_takes_the_next_ones():
-    async def run():
+def test_who_has_lost_its_clients_takes_the_next_ones(run):
+    async def ask_some():
         async with workers(b"a", b"b") as (address, table, _):
             asked = [await ask(address) for _ in range(8)]
             of_a = [writer for writer, name in asked if name == b"a!"]
@@ -77,12 +83,12 @@ def test_who_has_lost_its_clients_takes_the_next_ones():
                 writer.close()
             return len(of_a), [name for _, name in new]
 
-    lost, found = asyncio.run(run())
+    lost, found = run(ask_some())
     assert lost == 4 and found == [b"a!"] * 4
 
 
-def test_what_is_left_to_a_worker_that_takes_nothing_is_taken_all_the_same():
-    async def run():
+def test_what_is_left_to_a_worker_that_takes_nothing_is_taken_all_the_same(run):
+    async def ask_some():
         async with workers(b"a") as (address, _, (worker,)):
             worker.acceptor._table = table = WorkerTable(2)
             # It says that it has none, and does not accept.
@@ -92,11 +98,11 @@ def test_what_is_left_to_a_worker_that_takes_nothing_is_taken_all_the_same():
                 writer.close()
             return [name for _, name in asked]
 
-    assert asyncio.run(run()) == [b"a!"] * 5
+    assert run(ask_some()) == [b"a!"] * 5
 
 
-def test_those_who_wait_when_it_closes_are_answered_and_then_nobody_is_let_in():
-    async def run():
+def test_those_who_wait_when_it_closes_are_answered_and_then_nobody_is_let_in(run):
+    async def ask_some():
         async with workers(b"a") as (address, _, (worker,)):
             # The system lets them in, the loop has not seen them yet.
             waiting = [socket.create_connection(address, timeout=10) for _ in range(3)]
@@ -108,11 +114,11 @@ def test_those_who_wait_when_it_closes_are_answered_and_then_nobody_is_let_in():
                 one.close()
             return answers
 
-    assert asyncio.run(run()) == [b"a!"] * 3
+    assert run(ask_some()) == [b"a!"] * 3
 
 
-def test_a_process_that_may_open_no_more_files_tries_again_later(monkeypatch):
-    async def run():
+def test_a_process_that_may_open_no_more_files_tries_again_later(monkeypatch, run):
+    async def ask_some():
         async with workers(b"a") as (address, _, (worker,)):
             failing = FullTable(worker.acceptor._listener)
             worker.acceptor._listener = failing
@@ -121,7 +127,7 @@ def test_a_process_that_may_open_no_more_files_tries_again_later(monkeypatch):
             writer.close()
             return name, failing.tries
 
-    name, tries = asyncio.run(run())
+    name, tries = run(ask_some())
     assert name == b"a!" and tries == 2
 
 
