@@ -72,6 +72,7 @@ class Side:
         command: that starts it.
         ready: a path that answers with 200 once it can predict.
         path, body: of the request for one text.
+        says: a line of its log that tells that all of it is ready.
         settings: told beside its figures.
     """
 
@@ -82,6 +83,7 @@ class Side:
     path: str
     body: Callable[[str], Any]
     settings: str = ""
+    says: str = ""
 
 
 def free_port() -> int:
@@ -93,7 +95,7 @@ def telmo(models: list[str], name: str, options: str) -> Side:
     port = free_port()
     command = [sys.executable, "-m", "pipeline.cli", "serve", *models, "--port", str(port), *shlex.split(options)]
     path = f"/v1/models/{name}:predict"
-    return Side("telmo", command, port, "/v1/models", path, lambda text: {"texts": [text]}, options)
+    return Side("telmo", command, port, "/v1/models", path, lambda text: {"texts": [text]}, options, "telmo: serving")
 
 
 def mlflow(model: str) -> Side:
@@ -145,7 +147,7 @@ class Server:
     def wait(self, seconds: float = 180.0) -> float:
         """Until it is ready; the seconds that took."""
         began = time.perf_counter()
-        while self.get(self.side.ready) is None:
+        while self.get(self.side.ready) is None or self.side.says not in self.log.read_text("utf-8", "replace"):
             if self.process.poll() is not None or time.perf_counter() - began > seconds:
                 sys.exit(f"error: {self.side.name} is not ready:\n{self.log.read_text('utf-8', 'replace')[-4000:]}")
             time.sleep(0.05)

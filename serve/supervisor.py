@@ -70,7 +70,7 @@ def supervise(
         ready_message: is printed when all workers answer.
 
     Returns:
-        The exit code: 0, or that of a worker that could not begin when none ever had.
+        The exit code: 0, or that of a worker that could not begin before all had.
 
     Raises:
         OutputError: it was killed meanwhile.
@@ -88,7 +88,8 @@ def supervise(
                 table.leave(k)
                 code = worker.process.exitcode
                 how = f"was killed by signal {-code}" if code and code < 0 else f"ended with code {code}"
-                if not announced:
+                # One that has answered can do so again.
+                if not announced and not worker.ready:
                     _end(workers, listener, options)
                     if code and code > 0:
                         # It has said why.
