@@ -112,7 +112,10 @@ def _moment(when: str) -> datetime:
         raise typer.BadParameter(
             f"'{when}'; expected a time such as 90d, or a date such as 2027-01-31", param_hint="--expires"
         ) from None
-    return read if read.tzinfo else read.replace(tzinfo=UTC)
+    end = read if read.tzinfo else read.replace(tzinfo=UTC)
+    if end <= datetime.now(UTC):
+        raise typer.BadParameter(f"'{when}' is over; expected a time that comes", param_hint="--expires")
+    return end
 
 
 def _duration(text: str, option: str) -> timedelta:

@@ -53,9 +53,14 @@ class ServedModels:
 
         Raises:
             ModelError, SourceError: one cannot be loaded.
+            ConfigError: one shadows a model of another task, so that their answers cannot be compared.
         """
         for place in self._all_places():
             place.load()
+        for name, shadow in self._shadows.items():
+            own, other = (place.current and place.current.info.task for place in (self._places[name], shadow.place))
+            if own != other:
+                raise ConfigError(f"the shadow of '{name}' is a model for {other}; expected one for {own}")
 
     async def start(self) -> None:
         """Begin to answer, and to look after the aliases; called on the event loop."""
@@ -169,7 +174,7 @@ class ServedModels:
                 return model
         if version is None:
             raise NotReady(f"the model '{name}' is being loaded", retry_after=1)
-        found = ", ".join(model.version or "one without a version" for model in candidates)
+        found = ", ".join(filter(None, (model.version for model in candidates))) or "none, as it is a folder"
         raise NotFound(f"no version '{version}' of the model '{name}' in memory; expected one of {found}")
 
     def _told(self, info: ServedInfo) -> ServedInfo:

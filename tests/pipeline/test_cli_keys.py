@@ -58,6 +58,7 @@ def test_keys_are_listed_without_their_secrets(keys):
         (["add", "keys.json", "a", "--action", "admin"], 2, "'admin'; expected one of predict, embed, metrics"),
         (["add", "keys.json", "a", "--expires", "soon"], 2, "'soon'; expected a time such as 90d"),
         (["add", "keys.json", "a", "--expires", "999999999d"], 2, "past the calendar"),
+        (["add", "keys.json", "a", "--expires", "2020-01-01"], 2, "'2020-01-01' is over; expected a time that comes"),
         (["add", "keys.json", "a", "--requests-per-minute", "0"], 2, "greater than or equal to 1"),
         (["rotate", "keys.json", "known", "--overlap", "1y"], 2, "'1y'; expected a time such as 24h"),
         (["add", "keys.json/keys.json", "a"], 1, "cannot be written"),

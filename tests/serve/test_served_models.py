@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from embeddings.embedder import Embedder
-from embeddings.errors import InputError, ModelError
+from embeddings.errors import ConfigError, InputError, ModelError
 from embeddings.selection import Selection
 from embeddings.source import load_bilm
 from models import Predictor
@@ -296,3 +296,8 @@ def test_a_shadow_must_be_another_model_of_one_that_is_served(model_folders):
         find_served([folders["tagging"]], {"tiny-tagging": folders["tagging"]})
     with pytest.raises(ModelError, match="two of the models have this name"):
         find_served([folders["tagging"]] * 2, {})
+    shadow = {"tiny-tagging": folders["classification"]}
+    served = ServedModels(find_served([folders["tagging"]], shadow), ServeOptions(shadow=shadow))
+    message = "the shadow of 'tiny-tagging' is a model for classification; expected one for tagging"
+    with pytest.raises(ConfigError, match=message):
+        served.load()
