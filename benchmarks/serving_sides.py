@@ -131,7 +131,7 @@ class Server:
 
     def __init__(self, side: Side, folder: Path):
         self.side, self.log = side, folder / f"{side.name}.log"
-        with self.log.open("ab") as log:
+        with self.log.open("wb") as log:
             self.process = subprocess.Popen(
                 side.command, cwd=folder, env=environment(), stdout=log, stderr=log, start_new_session=True
             )
