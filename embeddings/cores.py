@@ -24,7 +24,9 @@ def cores() -> int:
     they are divided."""
     have = processors()
     asked = os.environ.get("OMP_NUM_THREADS", "")
-    return max(1, (min(have, int(asked)) if asked.isdigit() and int(asked) else have) // _users_of_cores())
+    if asked.isdigit() and int(asked):
+        have = min(have, int(asked))
+    return max(1, have // _users_of_cores())
 
 
 _users_of_cores: Callable[[], int] = lambda: 1  # noqa: E731

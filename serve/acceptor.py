@@ -1,6 +1,6 @@
 """Takes connections from a socket that several processes listen on, about as many in each.
 
-Left to themselves, an idle process takes all that are there, and others nothing: of 64 clients one had 63.
+Left to itself, an idle process takes all that are there: of 64 clients one had 63.
 """
 
 import asyncio
@@ -14,7 +14,7 @@ from serve.worker_table import WorkerTable
 log = logging.getLogger("telmo.serve")
 
 LEFT = 0.003
-"""Seconds for which a connection is left to a worker that has fewer; one that is dead or busy takes none."""
+"""Seconds for which a connection is left to a worker that has fewer, which may be too busy to take it."""
 
 REST = 1.0
 """Seconds until a next try where there is no room for a connection."""
@@ -26,7 +26,7 @@ class Acceptor:
     """Accepts for one worker, on the running event loop.
 
     Args:
-        listener: that all workers listen on.
+        listener: that all workers listen on; it is closed by `close`.
         protocol: makes what talks with a client.
         table, row: where the workers tell how many connections they have, and which of them this is.
     """
