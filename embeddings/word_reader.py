@@ -1,19 +1,25 @@
 """The token vectors of words, on NumPy and every core."""
 
+from collections.abc import Callable
+from functools import partial
+
 import numpy as np
 from keras import ops
 
 from embeddings.cores import cores, on_cores
 from embeddings.kernels import highway_mix, pooled_windows
-from embeddings.matrix import Product, matrix_of_many
+from embeddings.matrix import Float32Product, Product, matrix_of_many
 from embeddings.options import Precision
 from embeddings.spelling import Spelling
 from embeddings.token_encoder import TokenEncoder
 
 Dense = tuple[Product, np.ndarray]
 
+EVERY = slice(None)
 AT_ONCE = 512
 """Words whose features are in memory at once, for each core."""
+FEW = 64
+"""Words whose products take the time of reading the weights: each core reads a part of them, for all of the words."""
 
 
 class WordReader:
@@ -27,6 +33,7 @@ class WordReader:
 
     def __init__(self, encoder: TokenEncoder, spelling: Spelling, precision: Precision = "float32"):
         options = self._options = encoder.options
+        self._precision = precision
         self._spelling = spelling
         self._words = _array(encoder.word_vectors) if options.words else None
         self._tables: list[np.ndarray] = []
@@ -48,26 +55,35 @@ class WordReader:
 
     def read(self, ids: np.ndarray) -> np.ndarray:
         """Token vectors `[words, projection]` of words as the spelling gives them, int `[words, width]`."""
+        if len(ids) <= FEW and self._precision == "float32":
+            return self._read(ids, cores())
         found = np.empty((len(ids), self._options.projection), np.float32)
+
+        def read(piece: slice) -> None:
+            found[piece] = self._read(ids[piece])
+
         size = max(1, min(AT_ONCE, -(-len(ids) // cores())))
-        pieces = [slice(first, first + size) for first in range(0, len(ids), size)]
-        on_cores(lambda piece: self._read(ids[piece], found[piece]), pieces)
+        on_cores(read, [slice(first, first + size) for first in range(0, len(ids), size)])
         return found
 
-    def _read(self, ids: np.ndarray, found: np.ndarray) -> None:
-        parts = []
+    def _read(self, ids: np.ndarray, parts: int = 1) -> np.ndarray:
+        """Likewise, the products in so many parts."""
+        inputs = []
         if self._words is not None:
-            parts.append(self._words[ids[:, 0]])
+            inputs.append(self._words[ids[:, 0]])
         if self._tables:
-            characters = ids[:, len(parts) :]
-            parts.append(self._features(characters, self._spelling.lengths(ids) - len(parts)))
-        words = np.concatenate(parts, axis=1) if len(parts) > 1 else parts[0]
-        if self._project:
-            words = _through(self._project, words)
-        found[:] = words
+            characters = ids[:, len(inputs) :]
+            features = self._features(characters, self._spelling.lengths(ids) - len(inputs))
+            for layer in self._highways:
+                features = _in_parts(partial(_highway, layer, features), features.shape[1], parts)
+            inputs.append(features)
+        words = np.concatenate(inputs, axis=1) if len(inputs) > 1 else inputs[0]
+        if not self._project:
+            return words
+        return _in_parts(partial(_through, self._project, words), self._options.projection, parts)
 
     def _features(self, ids: np.ndarray, lengths: np.ndarray) -> np.ndarray:
-        """What convolutions and highways make of characters, `[words, features]`."""
+        """What convolutions make of characters, `[words, features]`."""
         words = np.empty((len(ids), self._options.features), np.float32)
         first = 0
         for table in self._tables:
@@ -79,13 +95,28 @@ class WordReader:
             np.maximum(words, 0, out=words)
         else:
             np.tanh(words, out=words)
-        for carry, transform in self._highways:
-            highway_mix(words, _through(carry, words), _through(transform, words))
         return words
 
 
-def _through(dense: Dense, rows: np.ndarray) -> np.ndarray:
+def _in_parts(outputs: Callable[[slice], np.ndarray], count: int, parts: int) -> np.ndarray:
+    """All outputs of a layer that gives some of them; of several parts each core computes one."""
+    if parts == 1:
+        return outputs(EVERY)
+    size = -(-count // parts)
+    return np.concatenate(on_cores(outputs, [slice(first, first + size) for first in range(0, count, size)]), axis=1)
+
+
+def _highway(layer: tuple[Dense, Dense], rows: np.ndarray, columns: slice) -> np.ndarray:
+    mixed = rows[:, columns].copy()
+    highway_mix(mixed, *(_through(dense, rows, columns) for dense in layer))
+    return mixed
+
+
+def _through(dense: Dense, rows: np.ndarray, columns: slice) -> np.ndarray:
     product, bias = dense
+    if isinstance(product, Float32Product):
+        # Those of other numbers are not parted.
+        product, bias = product.columns(columns), bias[columns]
     found = product(rows, np.empty((len(rows), len(bias)), np.float32))
     found += bias
     return found
