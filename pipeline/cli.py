@@ -4,30 +4,30 @@ Nothing that computes is imported before a command needs it, so that `--help` an
 """
 
 import json
-import logging
 import os
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, get_args
+from typing import Annotated
 
 import typer
 
-from embeddings.bundled import DEFAULT
 from embeddings.errors import InputError, TelmoError
-from embeddings.tokenizer import TokenizerName
-from pipeline import cli_keys, cli_models, cli_serve
-
-if TYPE_CHECKING:
-    from pipeline.config import Tracking
+from pipeline import cli_embed, cli_keys, cli_models, cli_serve
+from pipeline.cli_common import (
+    INTERRUPTED,
+    Encoding,
+    NoTrack,
+    Track,
+    check_tokenizer,
+    fail,
+    load_keras,
+    silence_tensorflow,
+    tracking,
+)
 
 # TensorFlow greets on standard error; a user's own setting wins.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
-
-INTERRUPTED = 130
-"""The exit code after Ctrl-C, as of a shell."""
 
 app = typer.Typer(
     name="telmo",
@@ -50,15 +50,6 @@ Source = Annotated[
         metavar="SOURCE", help="A biLM: a folder, an archive, a TF-Hub handle, OPTIONS,WEIGHTS, or in MLflow."
     ),
 ]
-Track = Annotated[
-    str | None,
-    typer.Option(
-        metavar="EXPERIMENT",
-        help="Keep it as a run of this experiment of MLflow; where MLFLOW_TRACKING_URI is set by default of telmo.",
-    ),
-]
-NoTrack = Annotated[bool, typer.Option("--no-track", help="Keep no run of it.")]
-Encoding = Annotated[str, typer.Option(help="Encoding of the input.")]
 
 
 def _print_version(asked: bool) -> None:
@@ -85,7 +76,7 @@ def demo(
     port: Annotated[int, typer.Option(help="Port of the demo's server; 0 for a free one.", min=0, max=65535)] = 0,
 ) -> None:
     """Run the whole pipe on the embedded default: pretrain, embed, train, track, serve, ask."""
-    _load_keras()
+    load_keras()
     from pipeline.demo import run_demo
 
     run_demo(output, port)
@@ -99,7 +90,7 @@ def pretrain(config: Config, change: Changes = None) -> None:
     read = read_config(PretrainConfig, config, change)
     # TensorFlow's own pool: every step asks for the same large arrays, and the system's takes longer and more for them.
     os.environ.setdefault("TF_CPU_ALLOCATOR_USE_BFC", "true")
-    _load_keras()
+    load_keras()
     from pipeline.pretrain import pretrain_stage
     from pipeline.progress import pretraining_bar, print_notice
 
@@ -111,154 +102,7 @@ def pretrain(config: Config, change: Changes = None) -> None:
     print(f"{read.output}: perplexity {', '.join(told)}")
 
 
-@app.command()
-def embed(
-    paths: Annotated[
-        list[str],
-        typer.Argument(
-            metavar="INPUT... OUTPUT",
-            help="Text, CSV, TSV, JSON lines, Parquet or CoNLL-U, compressed or not: files, folders, patterns, or - "
-            "for standard input; and the store to write: .hdf5, .parquet, .zarr, or a folder in NumPy's form.",
-        ),
-    ],
-    source: Annotated[
-        str,
-        typer.Option(help="The biLM: a name, a folder, an archive, a TF-Hub handle, OPTIONS,WEIGHTS, or in MLflow."),
-    ] = DEFAULT,
-    layers: Annotated[str, typer.Option(help="all, numbers such as 0,2, average, or mix:0.2,0.5,0.3.")] = "all",
-    pool: Annotated[str, typer.Option(help="none for a vector a word; mean or max for one a sentence.")] = "none",
-    dtype: Annotated[str, typer.Option(help="float32 or float16.")] = "float32",
-    format: Annotated[str | None, typer.Option(help="hdf5, parquet, zarr or npy, if the name does not tell.")] = None,
-    column: Annotated[str, typer.Option(help="Of a table: the column of the texts.")] = "text",
-    tokenizer: Annotated[
-        str, typer.Option(help="spacy, whitespace for text that is tokenised already, or characters.")
-    ] = "spacy",
-    split_sentences: Annotated[
-        bool, typer.Option("--split-sentences", help="A line is a text of several sentences, not one.")
-    ] = False,
-    cut: Annotated[
-        int | None, typer.Option(help="End a sentence after so many words; by default none is cut.", min=1)
-    ] = None,
-    encoding: Encoding = "utf-8",
-    unreadable: Annotated[
-        str, typer.Option(help="stop at a line that cannot be read, or skip it as a sentence without words.")
-    ] = "stop",
-    stateful: Annotated[
-        bool, typer.Option("--stateful", help="Carry the LSTM state on from sentence to sentence.")
-    ] = False,
-    precision: Annotated[
-        str, typer.Option(help="Of the LSTM's weights: float32; bfloat16 or int8 save time where a sentence is alone.")
-    ] = "float32",
-    engine: Annotated[
-        str, typer.Option(help="local; or ray for the workers of a cluster, which write a folder of Parquet files.")
-    ] = "local",
-    address: Annotated[
-        str | None,
-        typer.Option(
-            metavar="ADDRESS",
-            help="Of the Ray cluster, from a machine of it: auto or HOST:6379; by default one is made of this machine.",
-        ),
-    ] = None,
-    workers: Annotated[
-        int | None, typer.Option(help="Processes on the cluster; by default as many as it has processors for.", min=1)
-    ] = None,
-    worker_cpus: Annotated[int | None, typer.Option(help="Processors of each; by default 1.", min=1)] = None,
-    shard_words: Annotated[
-        int | None, typer.Option(help="Words of each of the Parquet files, about; by default 100,000.", min=1)
-    ] = None,
-    profile: Annotated[bool, typer.Option("--profile", help="Say where the time went.")] = False,
-    track: Track = None,
-    no_track: NoTrack = False,
-) -> None:
-    """Write the vectors of a corpus to a store. A command that was interrupted goes on when it is given again."""
-    from embeddings.options import Precision
-    from embeddings.selection import Dtype, Pooling, Selection
-    from embeddings.stores import StoreFormat, check_replaceable, store_format
-    from pipeline.corpora import check_apart
-    from pipeline.sentence_stream import Sentences
-    from pipeline.sources import find_source
-    from pipeline.work_folder import manifest_of
-
-    *names, last = paths
-    if not names:
-        raise typer.BadParameter(f"found {last} alone; expected an output behind it", param_hint="INPUT... OUTPUT")
-    for value, known, hint in (
-        (tokenizer, get_args(TokenizerName), "--tokenizer"),
-        (pool, get_args(Pooling), "--pool"),
-        (dtype, get_args(Dtype), "--dtype"),
-        (unreadable, ("stop", "skip"), "--unreadable"),
-        (precision, get_args(Precision), "--precision"),
-        (format, (None, *get_args(StoreFormat)), "--format"),
-        (engine, ("local", "ray"), "--engine"),
-    ):
-        if value not in known:
-            expected = ", ".join(filter(None, known))
-            raise typer.BadParameter(f"'{value}'; expected one of {expected}", param_hint=hint)
-    output, form = Path(last), format or store_format(Path(last))
-    distributed = engine == "ray"
-    for wrong, message, hint in (
-        (distributed and stateful, "reads the corpus as one stream; expected --engine local", "--stateful"),
-        (distributed and "-" in names, "standard input cannot be parted; expected files", "INPUT... OUTPUT"),
-        (distributed and form != "parquet", f"--engine ray writes parquet, not {form}", "--format"),
-        (not distributed and address, "needs --engine ray", "--address"),
-        (not distributed and workers, "needs --engine ray", "--workers"),
-        (not distributed and worker_cpus, "needs --engine ray", "--worker-cpus"),
-        (not distributed and shard_words, "needs --engine ray", "--shard-words"),
-    ):
-        if wrong:
-            raise typer.BadParameter(message, param_hint=hint)
-    sentences = Sentences(
-        names=tuple(names),
-        column=column,
-        tokenizer=tokenizer,  # type: ignore[arg-type]
-        split=split_sentences,
-        encoding=encoding,
-        unreadable=unreadable,  # type: ignore[arg-type]
-        cut=cut,
-    )
-    if distributed:
-        from pipeline.ray_cluster import LOCAL, Cluster, ray
-        from pipeline.shards import check_shards
-
-        ray()
-        check_shards(output)
-    else:
-        check_replaceable(output, form)  # type: ignore[arg-type]
-    is_file = not distributed and form in ("hdf5", "parquet")
-    check_apart(names, sentences.files or [], output, [manifest_of(output), *([output] if is_file else [])])
-    found = find_source(source)
-    selection = Selection(layers, pool, dtype)  # type: ignore[arg-type]
-    selection.names(found.options.layers + 1)
-    _load_keras()
-    from pipeline.embed import EmbeddingJob, embed_stage
-    from pipeline.embed_report import lines_of
-    from pipeline.progress import embedding_bar, print_notice
-
-    job = EmbeddingJob(source, sentences, selection, stateful, precision)  # type: ignore[arg-type]
-    tracking = _tracking(track, no_track)
-    if distributed:
-        from pipeline.embed_ray import SHARD_WORDS, embed_ray_stage
-        from pipeline.progress import shards_bar
-
-        cluster = Cluster(address or LOCAL, workers, worker_cpus or 1)
-        with _telling_what_is_kept(output), shards_bar() as report:
-            size = shard_words or SHARD_WORDS
-            done = embed_ray_stage(job, output, cluster, size, report, print_notice, tracking)
-    else:
-        with _telling_what_is_kept(output), embedding_bar(sentences) as report:
-            done = embed_stage(job, output, form, report, print_notice, tracking)  # type: ignore[arg-type]
-    print("\n".join(lines_of(output, done, found.options if profile else None)))
-
-
-@contextmanager
-def _telling_what_is_kept(output: Path) -> Iterator[None]:
-    from pipeline.work_folder import keeps, part_of
-
-    try:
-        yield
-    except KeyboardInterrupt:
-        part = part_of(output)
-        _fail(f"interrupted{keeps(part) if part.exists() else '; nothing was done yet'}", INTERRUPTED)
+app.command()(cli_embed.embed)
 
 
 @app.command()
@@ -286,7 +130,7 @@ def train(config: Config, change: Changes = None) -> None:
 
     read = read_config(TrainConfig, config, change)
     share_cores(read.task, read.head, read.embedding.kind)
-    _load_keras()
+    load_keras()
     from pipeline.progress import print_epoch, print_scores
 
     if isinstance(read, Seq2seqConfig):
@@ -318,7 +162,7 @@ def tune(config: Config, change: Changes = None) -> None:
 
     read = read_tuning(config, change)
     share_cores(read.config.task, read.config.head, read.config.embedding.kind)
-    _load_keras()
+    load_keras()
     from pipeline.progress import print_trial
     from pipeline.tune import lines_of, tune_stage
 
@@ -390,7 +234,7 @@ def evaluate(
         data_file(name)
     its = find_model(model)
     other = find_model(against).folder if against else None
-    _load_keras()
+    load_keras()
     from pipeline.evaluate import Evaluation, evaluate_stage
     from pipeline.evaluation_report import lines_of
 
@@ -414,7 +258,7 @@ def evaluate(
         seed=seed,
         worst=worst,
     )
-    found = evaluate_stage(asked, its.folder, other, plot, report, _tracking(track, no_track))
+    found = evaluate_stage(asked, its.folder, other, plot, report, tracking(track, no_track))
     print(json.dumps(found, ensure_ascii=False) if as_json else "\n".join(lines_of(found)))
     if report and not as_json:
         print(f"{report}: the report")
@@ -443,7 +287,7 @@ def predict(
     texts = texts or [line for line in lines if line.strip()]
     if not texts:
         raise InputError("standard input: no text; expected at least one line")
-    _load_keras()
+    load_keras()
     from models.predictions import to_json
     from models.predictor import Predictor
     from pipeline.progress import one_line
@@ -502,7 +346,7 @@ def inspect(
     from pipeline.inspect import inspect_stage
     from pipeline.sources import local_source
 
-    _silence_tensorflow()
+    silence_tensorflow()
     found = inspect_stage(local_source(source))
     if as_json:
         print(json.dumps(found, ensure_ascii=False, indent=2))
@@ -525,7 +369,7 @@ def convert(
     from pipeline.convert import convert_stage
     from pipeline.sources import local_source
 
-    _silence_tensorflow()
+    silence_tensorflow()
     print(f"{target}: {convert_stage(local_source(source), target, to)}")
 
 
@@ -561,10 +405,10 @@ def generate(
         # It begins with the name of the argument.
         name, _, found = str(error).partition(" ")
         raise typer.BadParameter(found, param_hint=f"--{name.replace('_', '-')}") from None
-    _check_tokenizer(tokenizer)
+    check_tokenizer(tokenizer)
     source = local_source(source)
     find_source(source)
-    _load_keras()
+    load_keras()
     from pipeline.generate import generate_stage
 
     for text in generate_stage(source, prompt, words, sampler, tokenizer, unknown):  # type: ignore[arg-type]
@@ -588,10 +432,10 @@ def fill(
     from embeddings.source import find_source
     from pipeline.sources import local_source
 
-    _check_tokenizer(tokenizer)
+    check_tokenizer(tokenizer)
     source = local_source(source)
     find_source(source)
-    _load_keras()
+    load_keras()
     from pipeline.fill import fill_stage
 
     found = fill_stage(source, text, prior, tokenizer)[:top]  # type: ignore[arg-type]
@@ -624,12 +468,12 @@ def diagnose(
 
     if plot.suffix != ".png":
         raise typer.BadParameter(f"'{plot}'; expected a file that ends in .png", param_hint="--plot")
-    _check_tokenizer(tokenizer)
+    check_tokenizer(tokenizer)
     check_file(plot)
     source = local_source(source)
     find_source(source)
     format_of(data_file(text))
-    _load_keras()
+    load_keras()
     from embeddings.gradient_flow import Measure
     from pipeline.diagnose import diagnose_stage, lines_of
 
@@ -642,39 +486,6 @@ def diagnose(
     print(f"{plot}: the picture")
 
 
-def _tracking(experiment: str | None, off: bool) -> "Tracking | None":
-    """Where a run is kept of a stage that makes none unless it is asked to: to load MLflow and make a database may take
-    longer than the stage."""
-    from pipeline.config import Tracking
-
-    if experiment and off:
-        raise typer.BadParameter("does not go with --track", param_hint="--no-track")
-    if off or not (experiment or os.environ.get("MLFLOW_TRACKING_URI")):
-        return None
-    return Tracking(experiment=experiment) if experiment else Tracking()
-
-
-def _check_tokenizer(tokenizer: str | None) -> None:
-    if tokenizer not in (None, "spacy", "whitespace", "characters"):
-        message = f"'{tokenizer}'; expected spacy, whitespace or characters"
-        raise typer.BadParameter(message, param_hint="--tokenizer")
-
-
-def _load_keras() -> None:
-    """Import Keras and its backend without the greetings that TensorFlow writes to standard error before it can be
-    told not to."""
-    from embeddings.quiet import quiet_stderr
-
-    with quiet_stderr():
-        import keras  # noqa: F401
-    _silence_tensorflow()
-
-
-def _silence_tensorflow() -> None:
-    # Each head is a graph of its own, which TensorFlow takes for a mistake.
-    logging.getLogger("tensorflow").setLevel(logging.ERROR)
-
-
 def main(arguments: list[str] | None = None) -> None:
     """The command line: 0 done, 1 failed, 2 wrong usage; errors in one line, with `--debug` in full."""
     arguments = sys.argv[1:] if arguments is None else arguments
@@ -683,23 +494,18 @@ def main(arguments: list[str] | None = None) -> None:
     except TelmoError as error:
         if "--debug" in arguments:
             raise
-        _fail(str(error), error.exit_code)
+        fail(str(error), error.exit_code)
     except KeyboardInterrupt:
-        _fail("interrupted", INTERRUPTED)
+        fail("interrupted", INTERRUPTED)
     except SystemExit as end:
         # Typer ends of itself, without a word.
         if end.code == INTERRUPTED:
-            _fail("interrupted", INTERRUPTED)
+            fail("interrupted", INTERRUPTED)
         raise
     except Exception as error:
         if "--debug" in arguments:
             raise
-        _fail(f"internal error: {type(error).__name__}: {error}; see all of it with telmo --debug", 1)
-
-
-def _fail(message: str, code: int) -> Any:
-    print(f"telmo: {message}", file=sys.stderr)
-    sys.exit(code)
+        fail(f"internal error: {type(error).__name__}: {error}; see all of it with telmo --debug", 1)
 
 
 if __name__ == "__main__":
