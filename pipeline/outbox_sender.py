@@ -12,11 +12,11 @@ from pipeline.outbox_delivery import Delivery, RunGone, is_refused
 from serve.tracking_server import quiet_mlflow, reason_of
 
 AT_ONCE = 200
-PACE = 3.0
-"""Seconds between two batches, so that each holds much."""
+PACE = 10.0
+"""Seconds between two batches, so that each holds much: MLflow notes of each which values are the last."""
 
-LONGEST_PAUSE = 30.0
-"""Seconds between two attempts at most."""
+PAUSE, LONGEST_PAUSE = 3.0, 30.0
+"""Seconds between two attempts, the first and at most."""
 
 PATIENCE, LAST_PATIENCE = 10.0, 5.0
 """Seconds that a run waits for an MLflow that does not answer, in the beginning and in the end."""
@@ -123,11 +123,11 @@ class Sender(threading.Thread):
         return not self._with_files and time.monotonic() - self._moved > LONGEST_REQUEST
 
     def run(self) -> None:
-        pause, closed_at = PACE, 0.0
+        pause, closed_at = PAUSE, 0.0
         while True:
             try:
                 self._send_own()
-                self.failure, pause = None, PACE
+                self.failure, pause = None, PAUSE
                 self._tried.set()
                 if self._others:
                     self._others = False
@@ -148,7 +148,7 @@ class Sender(threading.Thread):
                     return
                 if self.failure and time.monotonic() - closed_at > LAST_PATIENCE:
                     return
-                time.sleep(PACE if self.failure else 0)
+                time.sleep(PAUSE if self.failure else 0)
                 continue
             if self.failure:
                 self._hurry.wait(pause)
