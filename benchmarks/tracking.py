@@ -69,6 +69,8 @@ def overhead(folder, config, args):
     address, ratios = f"sqlite:///{folder}/mlflow.db", []
     start(folder, config, address, "epochs=0.01", "output=first").communicate()
     cores = sorted(os.sched_getaffinity(0))[:2]
+    if len(cores) < 2:
+        sys.exit("error: found one core; expected two, one for each training")
     for number in range(args.rounds):
         began, seconds, running = time.perf_counter(), {}, []
         for tracked, core in zip((True, False), cores[:: -1 if number % 2 else 1], strict=True):

@@ -19,7 +19,7 @@ class Float32Product:
     as_it_comes = __call__
 
     def columns(self, which: slice) -> "Float32Product":
-        """Gives some of the outputs."""
+        """Gives some of the outputs, `[rows, those]`; nothing is copied."""
         return Float32Product(self.weights[:, which])
 
 

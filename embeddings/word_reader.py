@@ -55,19 +55,21 @@ class WordReader:
 
     def read(self, ids: np.ndarray) -> np.ndarray:
         """Token vectors `[words, projection]` of words as the spelling gives them, int `[words, width]`."""
-        if len(ids) <= FEW and self._precision == "float32":
-            return self._read(ids, cores())
+        threads = cores()
+        # Of a core that is alone `on_cores` sees to it that products stay there.
+        if threads > 1 and len(ids) <= FEW and self._precision == "float32":
+            return self._read(ids, threads)
         found = np.empty((len(ids), self._options.projection), np.float32)
 
         def read(piece: slice) -> None:
             found[piece] = self._read(ids[piece])
 
-        size = max(1, min(AT_ONCE, -(-len(ids) // cores())))
+        size = max(1, min(AT_ONCE, -(-len(ids) // threads)))
         on_cores(read, [slice(first, first + size) for first in range(0, len(ids), size)])
         return found
 
     def _read(self, ids: np.ndarray, parts: int = 1) -> np.ndarray:
-        """Likewise, the products in so many parts."""
+        """Likewise; each product in so many parts of its outputs."""
         inputs = []
         if self._words is not None:
             inputs.append(self._words[ids[:, 0]])

@@ -26,7 +26,11 @@ Encoding = Annotated[str, typer.Option(help="Encoding of the input.")]
 
 def tracking(experiment: str | None, off: bool) -> "Tracking | None":
     """Where a run is kept of a stage that makes none unless it is asked to: to load MLflow and make a database may take
-    longer than the stage."""
+    longer than the stage.
+
+    Raises:
+        BadParameter: it is asked for, and for none.
+    """
     from pipeline.config import Tracking
 
     if experiment and off:
@@ -37,6 +41,7 @@ def tracking(experiment: str | None, off: bool) -> "Tracking | None":
 
 
 def check_tokenizer(tokenizer: str | None) -> None:
+    """Raise BadParameter, if there is no such tokenizer."""
     if tokenizer not in (None, "spacy", "whitespace", "characters"):
         message = f"'{tokenizer}'; expected spacy, whitespace or characters"
         raise typer.BadParameter(message, param_hint="--tokenizer")
@@ -58,5 +63,6 @@ def silence_tensorflow() -> None:
 
 
 def fail(message: str, code: int) -> NoReturn:
+    """End the command with one line on standard error and an exit code."""
     print(f"telmo: {message}", file=sys.stderr)
     sys.exit(code)

@@ -41,10 +41,10 @@ def bilm_of(**options):
         {"inputs": "dictionaries", "characters": 14, "words": 6, "word_dim": 3, "max_characters": 12},
     ],
 )
-@pytest.mark.parametrize("few", [0, 64])
-def test_words_are_read_as_by_keras(options, few, monkeypatch):
+@pytest.mark.parametrize(("few", "threads"), [(0, 3), (64, 3), (64, 1)])
+def test_words_are_read_as_by_keras(options, few, threads, monkeypatch):
     monkeypatch.setattr("embeddings.word_reader.FEW", few)
-    monkeypatch.setattr("embeddings.word_reader.cores", lambda: 3)
+    monkeypatch.setattr("embeddings.word_reader.cores", lambda: threads)
     bilm = bilm_of(**options)
     words = ["abc", "a", "bad", "unknown-word", "<S>", "</S>", "x" * 60, "a" * 7, "äß"]
     ids = bilm.spelling.ids(words)
