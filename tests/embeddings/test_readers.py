@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from embeddings import BiLM, BiLMOptions, Embedder
-from embeddings.cores import cores, on_cores
+from embeddings.cores import _libraries, cores, on_cores
 from embeddings.errors import ConfigError
 from embeddings.kernels import lstm_step
 from embeddings.matrix import Matrix
@@ -52,6 +52,18 @@ def test_words_are_read_as_by_keras(options, few, threads, monkeypatch):
     want = np.asarray(bilm.token_encoder(ids.astype(np.int32)))
     got = WordReader(bilm.token_encoder, bilm.spelling).read(bilm.spelling.trim(ids).astype(np.int32))
     np.testing.assert_allclose(got, want, atol=1e-6)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_products_of_few_words_stay_on_their_core(threads, monkeypatch):
+    seen = []
+    monkeypatch.setattr("embeddings.word_reader.cores", lambda: threads)
+    monkeypatch.setattr(
+        "embeddings.word_reader.highway_mix", lambda *_: seen.extend(library.num_threads for library in _libraries())
+    )
+    bilm = bilm_of(highways=1)
+    WordReader(bilm.token_encoder, bilm.spelling).read(bilm.spelling.ids(["abc"]).astype(np.int32))
+    assert set(seen) == {1}
 
 
 @pytest.mark.parametrize(
