@@ -37,7 +37,7 @@ def compiled(function: Callable, of: keras.layers.Layer | None = None) -> Callab
         arguments = tf.nest.map_structure(tf.convert_to_tensor, arguments)
         count = len(tf.nest.flatten(arguments))
         if count not in graphs:
-            graphs[count] = tf.function(function, input_signature=tf.nest.map_structure(any_shape, arguments))
+            graphs[count] = tf.function(function, tf.nest.map_structure(any_shape, arguments), autograph=False)
         return graphs[count](*arguments)
 
     return call

@@ -296,26 +296,22 @@ def test_what_cannot_be_is_told_before_anything_is_computed(tmp_path, job, monke
 
 @pytest.mark.slow
 def test_processes_that_are_killed_at_any_moment_lose_nothing(tmp_path, house, job, tiny_bilm_folder):
-    """By signal 9, at moments that are spread over the whole run."""
+    """By signal 9, between commits."""
     lines = [" ".join(f"w{(k * k + j) % 997}" for j in range(20)) for k in range(20_000)]
     (tmp_path / "a.txt").write_text("\n".join(lines) + "\n")
-    command = [sys.executable, "-m", "pipeline.cli", "embed", "a.txt", "v.parquet", "--tokenizer", "whitespace"]
-    command += ["--source", str(tiny_bilm_folder), "--layers", "2"]
-    environment = os.environ | {"PYTHONPATH": str(house)}
-
-    def start():
-        return subprocess.Popen(command, cwd=tmp_path, env=environment, stderr=subprocess.DEVNULL)
-
-    began = time.monotonic()
-    assert start().wait() == 0
-    took = time.monotonic() - began
-    expected = (tmp_path / "v.parquet").read_bytes()
-    for file in ("v.parquet", "v.parquet.manifest.json"):
-        (tmp_path / file).unlink()
-    for share in (0.5, 0.7, 0.9):
-        process = start()
-        time.sleep(share * took)
+    embed_stage(job(Selection("2")), tmp_path / "whole.parquet")
+    expected, journal = (tmp_path / "whole.parquet").read_bytes(), tmp_path / "v.parquet.part/journal.json"
+    command = [sys.executable, "-m", "pipeline.cli", "embed", str(tmp_path / "a.txt"), "v.parquet"]
+    command += ["--source", str(tiny_bilm_folder), "--layers", "2", "--tokenizer", "whitespace"]
+    done = []
+    for share in (0.0, 0.5):
+        process = subprocess.Popen(command, cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(house)})
+        while not journal.exists() or json.loads(journal.read_text())["sentences"] <= share * len(lines):
+            assert process.poll() is None
+            time.sleep(0.001)
         process.send_signal(signal.SIGKILL)
         process.wait()
-    assert start().wait() == 0
-    assert (tmp_path / "v.parquet").read_bytes() == expected and not (tmp_path / "v.parquet.part").exists()
+        done.append(json.loads(journal.read_text())["sentences"])
+    assert 0 < done[0] < done[1] < len(lines)
+    embed_stage(job(Selection("2")), tmp_path / "v.parquet")
+    assert (tmp_path / "v.parquet").read_bytes() == expected and not journal.parent.exists()

@@ -45,9 +45,9 @@ def bilm(tmp_path_factory):
 
 
 @pytest.fixture
-def train(tmp_path, monkeypatch, bilm):
+def train(tmp_path, monkeypatch, bilm, mlflow_store):
     """Trains what a config says, on pairs, on texts with any number of labels, or on tags."""
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", mlflow_store(tmp_path))
     monkeypatch.chdir(tmp_path)
     files = {}
     for split in SPLITS:

@@ -1,8 +1,7 @@
 """What is done of an embedding outlives a full disk, and a person is told whether it does."""
 
 import os
-import subprocess
-import sys
+from contextlib import contextmanager
 from types import SimpleNamespace
 
 import numpy as np
@@ -39,15 +38,20 @@ def work(output, form, every=10, before=lambda step: None, manifest=None):
         unfinished.publish(form, manifest or {})
 
 
-def limited(output, form, step, kilobytes):
-    """Has no file become longer than that from a step on."""
-    import resource
+@contextmanager
+def limited(step, kilobytes):
+    """Gives what has no file become longer than that from a step on."""
+    resource = pytest.importorskip("resource")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
 
-    def before(reached):
+    def limit(reached):
         if reached == step:
-            resource.setrlimit(resource.RLIMIT_FSIZE, (kilobytes * 1024, resource.RLIM_INFINITY))
+            resource.setrlimit(resource.RLIMIT_FSIZE, (kilobytes * 1024, before[1]))
 
-    work(output, form, before=before)
+    try:
+        yield limit
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 @pytest.mark.parametrize("form", ["npy", "hdf5", "parquet"])
@@ -55,26 +59,15 @@ def limited(output, form, step, kilobytes):
     ("step", "kilobytes", "done"),
     [("sentence 0", 5, False), ("sentence 15", 15, True), ("publish", 20, True)],
 )
-def test_a_full_disk_ends_in_one_line_that_tells_what_is_left(house, tmp_path, form, step, kilobytes, done):
-    pytest.importorskip("resource")
+def test_a_full_disk_ends_in_one_line_that_tells_what_is_left(tmp_path, form, step, kilobytes, done):
     if form == "npy" and step == "publish":
         pytest.skip("the files are there already")
     output = tmp_path / {"npy": "v", "hdf5": "v.hdf5", "parquet": "v.parquet"}[form]
-    script = f"""
-from pathlib import Path
-from embeddings.errors import OutputError
-from tests.pipeline.test_unfinished import limited
-try:
-    limited(Path({str(output)!r}), {form!r}, {step!r}, {kilobytes})
-except OutputError as error:
-    print(error)
-"""
-    environment = os.environ | {"PYTHONPATH": str(house)}
-    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, env=environment, check=False)
+    with limited(step, kilobytes) as limit, pytest.raises(OutputError) as told:
+        work(output, form, before=limit)
     part = tmp_path / f"{output.name}.part"
     kept = f"; {part} keeps what is done, and the same command goes on with it"
-    assert (ended.returncode, ended.stderr) == (0, "")
-    assert "cannot be written (" in ended.stdout and ended.stdout.endswith("File too large)" + kept * done + "\n")
+    assert "cannot be written (" in str(told.value) and str(told.value).endswith("File too large)" + kept * done)
     assert part.exists() == done and not output.exists()
     assert [path.name for path in tmp_path.iterdir()] == [part.name] * done
     # What is done is not done again.
