@@ -1,7 +1,8 @@
 """What do the layers of a biLM know? Probes for part of speech and word sense, and neighbours in context.
 
     python benchmarks/layers.py ../shared/data --output configs/telmo-small-en
-    python benchmarks/layers.py ../shared/data --results transfer.jsonl --output configs/telmo-small-en
+    python benchmarks/layers.py ../shared/data --output configs/telmo-small-en \\
+        --results configs/telmo-small-en/transfer.jsonl
 
 Part of speech: logistic regression from one layer's vector to the UPOS tag, trained on 1,500 sentences of EWT and
 scored on its development data; beside it the tag that a word has most often (Peters et al. 2018, section 5.3).
@@ -67,7 +68,7 @@ def main() -> None:
     neighbours(bilms["pretrained"], [words for words, _ in sentences["train"]])
     draw(found, frequent, args.output / "probes.png")
     if args.results:
-        draw_weights(layer_weights(args.results), args.output / "layer_weights.png")
+        draw_weights(layer_weights(args.results, args.source), args.output / "layer_weights.png")
 
 
 def tagged(path: Path) -> list[tuple[list[str], list[str]]]:
@@ -115,7 +116,7 @@ def word_senses(embedder: Embedder, sentences: list[list[str]]) -> list[float]:
     # Of like frequency, none of the very frequent ones, whose use is grammar.
     known = sorted((word for word, at in places.items() if OCCURRENCES <= len(at) <= 400), key=lambda w: len(places[w]))
     pairs = list(pairwise(known))[::2]
-    scores = []
+    scores, noise = [], np.random.default_rng(1)
     for pair in Random(1).sample(pairs, min(PAIRS, len(pairs))):
         drawn = [
             (at, sense) for sense, word in enumerate(pair) for at in Random(word).sample(places[word], OCCURRENCES)
@@ -129,7 +130,7 @@ def word_senses(embedder: Embedder, sentences: list[list[str]]) -> list[float]:
         near = np.einsum("ild,jld->lij", unit, unit)
         near[:, of[:, None] == of[None]] = -2
         # Layer 0 is the same everywhere: its nearest neighbour is drawn among the equally near.
-        near += np.random.default_rng(1).uniform(0, 1e-5, near.shape)
+        near += noise.uniform(0, 1e-5, near.shape)
         scores.append((senses[near.argmax(axis=-1)] == senses).mean(axis=1))
     return np.mean(scores, axis=0).tolist()
 
@@ -151,13 +152,15 @@ def neighbours(embedder: Embedder, sentences: list[list[str]], most: int = 4000,
                 print(f"  {near[at]:.2f}  {' '.join(told)}")
 
 
-def layer_weights(path: Path) -> dict[str, list[float]]:
-    """The mean of each task's mixes, over seeds and folds, with all labels."""
+def layer_weights(path: Path, source: str) -> dict[str, list[float]]:
+    """The mean of each task's mixes of the source's layers, over seeds and folds, with all labels."""
     mixes = defaultdict(list)
     for record in map(json.loads, path.read_text("utf-8").splitlines()):
-        task, row, share, *_ = record["question"]
-        if row == "frozen" and share == 1 and record.get("layer_weights"):
+        task, row, share, _, _, of, *_ = record["question"]
+        if (row, share, of) == ("frozen", 1, source) and record.get("layer_weights"):
             mixes[task].append(record["layer_weights"])
+    if not mixes:
+        raise SystemExit(f"error: {path}: no row frozen of {source} with all labels")
     return {task: np.mean(found, axis=0).tolist() for task, found in mixes.items()}
 
 
@@ -178,11 +181,16 @@ def draw(found: dict[str, dict[str, list[float]]], frequent: float, path: Path) 
 def draw_weights(weights: dict[str, list[float]], path: Path) -> None:
     figure = Figure(figsize=(6, 3.2), layout="constrained")
     axes = figure.subplots()
-    for layer in range(len(next(iter(weights.values())))):
-        axes.bar([k + 0.27 * (layer - 1) for k in range(len(weights))], [mix[layer] for mix in weights.values()], 0.27)
+    layers = len(next(iter(weights.values())))
+    for layer in range(layers):
+        axes.bar(
+            [k + 0.27 * (layer - (layers - 1) / 2) for k in range(len(weights))],
+            [mix[layer] for mix in weights.values()],
+            0.27,
+        )
     axes.set(title="what the layers count in the mix", ylabel="weight", xticks=range(len(weights)))
     axes.set_xticklabels(weights)
-    axes.legend([f"layer {k}" for k in range(3)])
+    axes.legend([f"layer {k}" for k in range(layers)])
     figure.savefig(path, dpi=120)
     for task, mix in weights.items():
         print(f"{task}: {', '.join(f'{weight:.2f}' for weight in mix)}")

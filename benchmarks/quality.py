@@ -16,7 +16,7 @@ import os
 import tempfile
 import time
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from multiprocessing import get_context
 from pathlib import Path
 from statistics import mean, stdev
@@ -137,7 +137,7 @@ def main() -> None:
         missing = [question for question in asked if question not in found]
         waiting = {pool.submit(scores_of, question, args.data): question for question in missing}
         for done in as_completed(waiting):
-            found.add(waiting[done], done.result())
+            found.add(waiting[done], result_of(done, pool))
     for name in names:
         print_row(name, [(question, found[question]) for question in asked if question.task == name])
 
@@ -183,6 +183,13 @@ class Results:
         if self.path:
             with self.path.open("a", encoding="utf-8") as file:
                 file.write(json.dumps({"question": question} | record) + "\n")
+
+
+def result_of(done: Future, pool: ProcessPoolExecutor) -> dict:
+    """What a training gave; where it failed, no other one is begun."""
+    if done.exception():
+        pool.shutdown(wait=False, cancel_futures=True)
+    return done.result()
 
 
 def initialize() -> None:

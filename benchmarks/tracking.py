@@ -65,26 +65,29 @@ def start(folder, config, address, *changes, stderr=subprocess.PIPE):
 
 
 def overhead(folder, config, args):
-    """Whether it is under 3%."""
-    address, ratios = f"sqlite:///{folder}/mlflow.db", []
-    start(folder, config, address, "epochs=0.01", "output=first").communicate()
+    """Whether it is under 3%. Two threads of one physical core would slow each other, and hide some of it."""
+    address, ratios, log = f"sqlite:///{folder}/mlflow.db", [], folder / "errors.txt"
     cores = sorted(os.sched_getaffinity(0))[:2]
     if len(cores) < 2:
         sys.exit("error: found one core; expected two, one for each training")
+    if (first := start(folder, config, address, "epochs=0.01", "output=first")).wait():
+        sys.exit(f"error: a training failed: {first.stderr.read()}")
     for number in range(args.rounds):
         began, seconds, running = time.perf_counter(), {}, []
-        for tracked, core in zip((True, False), cores[:: -1 if number % 2 else 1], strict=True):
-            changes = (f"tracking.enabled={str(tracked).lower()}", f"output=bilm-{tracked}")
-            # What it starts stays on the core, too.
-            with on_core(core):
-                running.append((tracked, start(folder, config, address, *changes, stderr=subprocess.DEVNULL)))
-        while len(seconds) < 2:
-            time.sleep(0.05)
-            for tracked, process in running:
-                if process.poll() is not None:
-                    seconds.setdefault(tracked, time.perf_counter() - began)
+        with ExitStack() as stack, log.open("w") as errors:
+            for tracked, core in zip((True, False), cores[:: -1 if number % 2 else 1], strict=True):
+                changes = (f"tracking.enabled={str(tracked).lower()}", f"output=bilm-{tracked}")
+                # What it starts stays on the core, too.
+                with on_core(core):
+                    running.append((tracked, start(folder, config, address, *changes, stderr=errors)))
+                stack.callback(running[-1][1].kill)
+            while len(seconds) < 2:
+                time.sleep(0.05)
+                for tracked, process in running:
+                    if process.poll() is not None:
+                        seconds.setdefault(tracked, time.perf_counter() - began)
         if any(process.returncode for _, process in running):
-            sys.exit("error: a training failed")
+            sys.exit(f"error: a training failed: {log.read_text()}")
         ratios.append(seconds[True] / seconds[False])
         print(f"{seconds[True]:.1f} s with, {seconds[False]:.1f} s without: {ratios[-1] - 1:+.1%}", flush=True)
     among = f"{min(ratios) - 1:+.1%} to {max(ratios) - 1:+.1%}"

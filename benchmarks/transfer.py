@@ -8,16 +8,18 @@ Every score is that of `telmo train` with one of configs/ and the changes below,
 data are drawn from the training data where there are none. `mr` and `subj` are cross-validated, and a seed's score is
 the mean over its folds. The rows:
 
-    nothing     words and their characters, from random numbers (benchmarks/quality.py)
+    nothing     words and, but for mr and subj, their characters, from random numbers (benchmarks/quality.py)
     tfidf       TF-IDF with logistic regression
     random      the frozen layers of a biLM of the same sizes that has learned nothing, beside words and characters
     frozen      the frozen layers of `--source`, likewise
     adapted     the same after five more epochs of language modelling on the task's own training text, without labels
     fine-tuned  the biLM trained with the head, after the head alone has been
 
-With --share only so much of the training data has labels; the same sentences for every row and seed, and more epochs
-of them, by the root of what they are fewer. Printed: mean and standard deviation over the seeds, of each row, and with
-how many of the labels `frozen` does what `nothing` does with all.
+The heads of `mr` and `subj` are convolutions above a biLM and the mean of the words without one: each the better there.
+With --share only so much of the training data has labels, and all of the validation data, which choose the epoch; the
+same sentences for every row and seed, and more epochs of them, by the root of what they are fewer. Printed: mean and
+standard deviation over the seeds, of each row, and with how many of the labels `frozen` does what `nothing` does with
+all.
 """
 
 import argparse
@@ -27,6 +29,8 @@ import tempfile
 import time
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from functools import cache
+from hashlib import sha256
 from itertools import pairwise
 from math import exp, log
 from multiprocessing import get_context
@@ -34,8 +38,8 @@ from pathlib import Path
 from statistics import mean
 from typing import NamedTuple
 
-from adaptation import further_training
-from quality import CONFIGS, CONVOLUTIONS, TASKS, changes, initialize, spread
+from adaptation import HOW, further_training
+from quality import CONFIGS, CONVOLUTIONS, TASKS, changes, initialize, result_of, spread
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
@@ -61,7 +65,7 @@ FINE_TUNED = {"training.fine_tune": True, "training.unfreezing": "gradual", "emb
 
 
 class Question(NamedTuple):
-    """One training. A fold of 0 is the whole data set."""
+    """One training. A fold of 0 is the whole data set; `settings` is the `fingerprint` of how it is done."""
 
     task: str
     row: str
@@ -69,6 +73,7 @@ class Question(NamedTuple):
     seed: int
     fold: int
     source: str
+    settings: str
 
 
 def main() -> None:
@@ -91,9 +96,11 @@ def main() -> None:
     with ProcessPoolExecutor(args.jobs, get_context("spawn"), initializer=initialize) as pool:
         waiting = {pool.submit(answer_to, question, args.data): question for question in asked if question not in found}
         for done in as_completed(waiting):
-            question, answer = waiting[done], done.result()
+            question, answer = waiting[done], result_of(done, pool)
             found[question] = answer["score"]
-            print(f"  {' '.join(map(str, question))}: {answer['score']:.2f}; {answer['minutes']:.1f} min", flush=True)
+            print(
+                f"  {' '.join(map(str, question[:-1]))}: {answer['score']:.2f}; {answer['minutes']:.1f} min", flush=True
+            )
             if args.results:
                 with args.results.open("a", encoding="utf-8") as file:
                     file.write(json.dumps({"question": question} | answer) + "\n")
@@ -108,7 +115,32 @@ def questions(name: str, args: argparse.Namespace) -> Iterator[Question]:
         for row in args.row or ROWS:
             for seed in range(1, args.seeds + 1):
                 for fold in range(1, min(TASKS[name].folds, args.folds) + 1) or [0]:
-                    yield Question(name, row, share, seed, fold, args.source if row in ABOVE_A_BILM else "")
+                    source = args.source if row in ABOVE_A_BILM else ""
+                    yield Question(name, row, share, seed, fold, source, fingerprint(name, row, share, source))
+
+
+@cache
+def fingerprint(task: str, row: str, share: float, source: str) -> str:
+    """Of the config, what is changed of it, and the biLM: a score of others does not stand for this one."""
+    from embeddings.source import find_source
+
+    told = [(CONFIGS / f"{task}.yaml").read_text("utf-8"), head_of(task, row, share)]
+    told += [find_source(source).checksum()] if source else []
+    told += [HOW] if row == "adapted" else []
+    return sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def head_of(task: str, row: str, share: float) -> dict:
+    """What a row changes of a task's config; with fewer labels there are more epochs."""
+    if row in ABOVE_A_BILM:
+        head = HEADS[task] | ({"embedding.weights": "random"} if row == "random" else {})
+        head |= FINE_TUNED if row == "fine-tuned" else {}
+    else:
+        head = TASKS[task].head | {"embedding.source": "tfidf" if row == "tfidf" else "none"}
+    if share < 1:
+        epochs = round(head["training.epochs"] * share**-0.5)
+        head |= {"training.epochs": epochs, "training.patience": epochs}
+    return head
 
 
 def read_results(path: Path | None) -> dict[Question, float]:
@@ -127,19 +159,12 @@ def answer_to(question: Question, data: Path) -> dict:
         asked = {"data.folder": str(data / question.task), "seed": question.seed, "output": f"{place}/model"}
         asked |= {"tracking.register_model": False, "tracking.enabled": False}
         asked |= {"data.split.fold": question.fold} if question.fold else {}
-        if question.row in ABOVE_A_BILM:
-            asked |= {"embedding.source": question.source} | HEADS[question.task]
-            asked |= {"embedding.weights": "random"} if question.row == "random" else {}
-            asked |= FINE_TUNED if question.row == "fine-tuned" else {}
-        else:
-            asked |= {"embedding.source": "tfidf" if question.row == "tfidf" else "none"} | task.head
+        asked |= {"embedding.source": question.source} | head_of(question.task, question.row, question.share)
         texts = read_split(read_config(TrainConfig, file, list(changes(asked))), "train").sentences
         if question.row == "adapted":
             asked["embedding.source"] = str(adapt(question.source, texts, Path(place)))
         if question.share < 1:
             asked["data.limit"] = max(1, round(question.share * len(texts)))
-            epochs = {"training.epochs": round(asked["training.epochs"] * question.share**-0.5)}
-            asked |= epochs | {"training.patience": epochs["training.epochs"]}
         config = read_config(TrainConfig, file, list(changes(asked)))
         trained = train_stage(config)
         return {
@@ -163,9 +188,9 @@ def adapt(source: str, texts: list[list[str]], place: Path) -> Path:
 def print_task(name: str, scores: dict[Question, float]) -> None:
     for share in sorted({question.share for question in scores}):
         rows = [f"{row} {spread(values)}" for row, values in by_row(scores, share).items()]
-        print(f"{name} {TASKS[name].metric}, {share:.0%} of the labels: {'; '.join(rows)}", flush=True)
+        print(f"{name} {TASKS[name].metric}, {share:.0%} of the training labels: {'; '.join(rows)}", flush=True)
     if factor := fewer_labels(scores):
-        print(f"{name}: frozen does with {factor[0]:.1%} of the labels what nothing does with all ({factor[1]:.2f})")
+        print(f"{name}: with {factor[0]:.1%} of them frozen does what nothing does with all ({factor[1]:.2f})")
 
 
 def by_row(scores: dict[Question, float], share: float) -> dict[str, list[float]]:

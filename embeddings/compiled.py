@@ -21,7 +21,8 @@ def compiled(function: Callable, of: keras.layers.Layer | None = None) -> Callab
     weights it needs, which do not change any more; and else as it is (Keras compiles its loops by itself).
 
     The arguments are nested structures of tensors and arrays. Every axis may change from call to call, but the last
-    of an array of floats. For another number of arrays it is traced anew.
+    of an array of floats. For another number of arrays it is traced anew. `function` asks Keras or TensorFlow, and not
+    Python, for what depends on the numbers in a tensor: its `if` and `for` are those of the first call.
     """
     if keras.backend.backend() != "tensorflow":
         return _compiled_by_jax(function, of.variables) if of else function
@@ -37,7 +38,8 @@ def compiled(function: Callable, of: keras.layers.Layer | None = None) -> Callab
         arguments = tf.nest.map_structure(tf.convert_to_tensor, arguments)
         count = len(tf.nest.flatten(arguments))
         if count not in graphs:
-            graphs[count] = tf.function(function, tf.nest.map_structure(any_shape, arguments), autograph=False)
+            signature = tf.nest.map_structure(any_shape, arguments)
+            graphs[count] = tf.function(function, input_signature=signature, autograph=False)
         return graphs[count](*arguments)
 
     return call

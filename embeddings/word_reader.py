@@ -33,7 +33,6 @@ class WordReader:
 
     def __init__(self, encoder: TokenEncoder, spelling: Spelling, precision: Precision = "float32"):
         options = self._options = encoder.options
-        self._precision = precision
         self._spelling = spelling
         self._words = _array(encoder.word_vectors) if options.words else None
         self._tables: list[np.ndarray] = []
@@ -53,11 +52,15 @@ class WordReader:
         ]
         self._project = dense(*map(_array, encoder.project.weights)) if encoder.project else None
 
+        products = [product for highway in self._highways for product, _ in highway]
+        products += [self._project[0]] if self._project else []
+        self._parted = all(isinstance(product, Float32Product) for product in products)
+
     def read(self, ids: np.ndarray) -> np.ndarray:
         """Token vectors `[words, projection]` of words as the spelling gives them, int `[words, width]`."""
         threads = cores()
         # Of a core that is alone `on_cores` sees to it that products stay there.
-        if threads > 1 and len(ids) <= FEW and self._precision == "float32":
+        if threads > 1 and len(ids) <= FEW and self._parted:
             return self._read(ids, threads)
         found = np.empty((len(ids), self._options.projection), np.float32)
 
@@ -69,7 +72,7 @@ class WordReader:
         return found
 
     def _read(self, ids: np.ndarray, parts: int = 1) -> np.ndarray:
-        """Likewise; each product in so many parts of its outputs."""
+        """Likewise, with each product in so many parts of its outputs: of several, all have to be of float32."""
         inputs = []
         if self._words is not None:
             inputs.append(self._words[ids[:, 0]])
@@ -116,8 +119,8 @@ def _highway(layer: tuple[Dense, Dense], rows: np.ndarray, columns: slice) -> np
 
 def _through(dense: Dense, rows: np.ndarray, columns: slice) -> np.ndarray:
     product, bias = dense
-    if isinstance(product, Float32Product):
-        # Those of other numbers are not parted.
+    if columns is not EVERY:
+        assert isinstance(product, Float32Product), "others are not parted"
         product, bias = product.columns(columns), bias[columns]
     found = product(rows, np.empty((len(rows), len(bias)), np.float32))
     found += bias

@@ -13,7 +13,7 @@ import typer
 
 from embeddings.errors import InputError, TelmoError
 from pipeline import cli_embed, cli_keys, cli_models, cli_serve
-from pipeline.cli_common import (
+from pipeline.cli_options import (
     INTERRUPTED,
     Encoding,
     NoTrack,

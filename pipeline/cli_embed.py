@@ -9,7 +9,7 @@ import typer
 
 from embeddings.bundled import DEFAULT
 from embeddings.tokenizer import TokenizerName
-from pipeline.cli_common import INTERRUPTED, Encoding, NoTrack, Track, fail, load_keras, tracking
+from pipeline.cli_options import INTERRUPTED, Encoding, NoTrack, Track, fail, load_keras, tracking
 
 
 def embed(

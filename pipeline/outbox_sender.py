@@ -13,7 +13,7 @@ from serve.tracking_server import quiet_mlflow, reason_of
 
 AT_ONCE = 200
 PACE = 10.0
-"""Seconds between two batches, so that each holds much: MLflow notes of each which values are the last."""
+"""Seconds between two rounds, so that a batch holds much: MLflow notes of each which values are the last."""
 
 PAUSE, LONGEST_PAUSE = 3.0, 30.0
 """Seconds between two attempts, the first and at most."""
@@ -123,11 +123,11 @@ class Sender(threading.Thread):
         return not self._with_files and time.monotonic() - self._moved > LONGEST_REQUEST
 
     def run(self) -> None:
-        pause, closed_at = PAUSE, 0.0
+        pause, closed_at = 0.0, 0.0
         while True:
             try:
                 self._send_own()
-                self.failure, pause = None, PAUSE
+                self.failure, pause = None, 0.0
                 self._tried.set()
                 if self._others:
                     self._others = False
@@ -141,7 +141,7 @@ class Sender(threading.Thread):
                     self.not_kept(error)
                 else:
                     self._tell_of(error)
-                pause = min(2 * pause, LONGEST_PAUSE)
+                pause = min(2 * pause, LONGEST_PAUSE) or PAUSE
             if self._closing.is_set():
                 closed_at = closed_at or time.monotonic()
                 if not self.failure and self._is_empty():

@@ -2,9 +2,9 @@
 
 python configs/telmo-small-en/bundle.py runs/telmo-small-en runs/text/validation embeddings/pretrained/telmo-small-en
 
-The weights become float16, of whose 10 bits of mantissa the last 3 are rounded to zero, so that gzip makes two thirds
-of them. The softmax keeps its most frequent words; the probability of all others becomes that of `<UNK>`, whose row is
-fitted to it by least squares over the hidden states of a text.
+The weights become float16, of whose 10 bits of mantissa the last 3 are rounded to zero, so that gzip makes three
+quarters of them. The softmax keeps its most frequent words; the probability of all others becomes that of `<UNK>`,
+whose row is fitted to it by least squares over the hidden states of a text.
 """
 
 import argparse
@@ -30,10 +30,12 @@ from pipeline.corpora import Corpus
 
 BITS = 7
 """Of the mantissa that stay."""
-UNKNOWN = 2
+UNKNOWN = FRAMES.index("<UNK>")
 """Row of `<UNK>`."""
 SENTENCES = 1500
 """Read to fit that row to."""
+TEXT = 100_000
+"""Sentences among which those are drawn: more than the held-out text has."""
 
 
 def main() -> None:
@@ -45,15 +47,16 @@ def main() -> None:
     args = parser.parse_args()
 
     stored = find_source(args.source)
+    if stored.vocabulary[: len(FRAMES)] != FRAMES:
+        parser.error(f"{args.source}: expected a vocabulary that begins with {', '.join(FRAMES)}")
     arrays, counts = stored.arrays(), stored.counts.copy()
     kept = slice(args.words)
-    hidden = hidden_states(args.source, islice(Corpus(args.text, "whitespace", shuffle=SENTENCES, seed=1), SENTENCES))
+    hidden = hidden_states(args.source, islice(Corpus(args.text, "whitespace", shuffle=TEXT, seed=1), SENTENCES))
     kernel, bias = (arrays[key] for key in SOFTMAX)
     kernel[UNKNOWN], bias[UNKNOWN] = row_of_all(hidden, kernel, bias, args.words)
     counts[UNKNOWN] += counts[args.words :].sum()
     arrays |= {key: arrays[key][kept] for key in SOFTMAX}
     vocabulary = Vocabulary(stored.vocabulary[kept], counts[kept])
-    assert vocabulary.words[: len(FRAMES)] == FRAMES
 
     with atomic_folder(args.target, FILES) as folder:
         write_published(folder, stored.options, {}, vocabulary.words)

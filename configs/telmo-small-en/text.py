@@ -3,7 +3,8 @@
 python configs/telmo-small-en/text.py ../shared/data OUTPUT
 
 OUTPUT gets `sources/`, a file for each of the books, of what is modern and of the docs corpus, less the sentences of
-five words and more that stand in a development or test set of the tasks in `benchmarks/transfer.py`; `validation/`, the
+five words and more that stand as such in a development or test set of the tasks in `benchmarks/transfer.py` (a text of
+several sentences there is compared as a whole); `validation/`, the
 last lines of each; and `train/`, in which all sources are mixed, those of the web more than once, and an eighth of the
 sentences stands in lower case, too, as many data sets are written.
 """
@@ -43,6 +44,8 @@ def main() -> None:
     output = arguments.output
     for part in ("sources", "validation", "train"):
         (output / part).mkdir(parents=True, exist_ok=True)
+        if any((output / part).iterdir()):
+            parser.error(f"{output / part}: holds files; expected none, for all that is there is trained on")
     tested = set(tested_sentences(arguments.data))
     print(f"{len(tested):,} sentences of development and test sets are left out")
     files = sorted(arguments.data.glob("books/*.txt.xz")) + sorted(arguments.data.glob("modern/*.txt.xz"))

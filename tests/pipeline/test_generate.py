@@ -85,7 +85,7 @@ def test_characters_make_a_text_without_spaces_between_them(telmo, character_mod
         (("--temperature", "nan"), "--temperature: nan"),
         (("--top-k", "0"), "--top-k: 0; expected at least 1"),
         (("--top-p", "1.5"), "--top-p: 1.5; expected more than 0 and at most 1"),
-        (("--tokenizer", "nltk"), "expected spacy, whitespace or characters"),
+        (("--tokenizer", "nltk"), "expected one of spacy, whitespace, characters"),
         (("--words", "0"), "'--words'"),
         (("--seed", "-1"), "'--seed'"),
     ],

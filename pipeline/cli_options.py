@@ -3,9 +3,11 @@
 import logging
 import os
 import sys
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, NoReturn, get_args
 
 import typer
+
+from embeddings.tokenizer import TokenizerName
 
 if TYPE_CHECKING:
     from pipeline.config import Tracking
@@ -42,8 +44,8 @@ def tracking(experiment: str | None, off: bool) -> "Tracking | None":
 
 def check_tokenizer(tokenizer: str | None) -> None:
     """Raise BadParameter, if there is no such tokenizer."""
-    if tokenizer not in (None, "spacy", "whitespace", "characters"):
-        message = f"'{tokenizer}'; expected spacy, whitespace or characters"
+    if tokenizer not in (None, *get_args(TokenizerName)):
+        message = f"'{tokenizer}'; expected one of {', '.join(get_args(TokenizerName))}"
         raise typer.BadParameter(message, param_hint="--tokenizer")
 
 
@@ -58,6 +60,7 @@ def load_keras() -> None:
 
 
 def silence_tensorflow() -> None:
+    """Have TensorFlow tell errors only."""
     # Each head is a graph of its own, which TensorFlow takes for a mistake.
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
 
