@@ -27,10 +27,12 @@ torch: $(VENV)/.installed
 jax: $(VENV)/.installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check jax==0.10.2
 
+# By a path, and not by a finder: before that, a user's own folder `models/` would be taken for the package.
 $(VENV)/.installed: requirements.txt pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation \
+		--config-settings editable_mode=compat --editable .
 	touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed requirements-dev.txt

@@ -82,7 +82,7 @@ class ElmoEncoder(keras.layers.Layer):
                 those of the longest.
 
         Raises:
-            InputError: a sentence is a text, not a list of words.
+            InputError: a sentence is a text, not a list of words, or a word is no string.
         """
         table = WordTable(self.bilm.spelling)
         rows = []

@@ -108,7 +108,7 @@ class Embedder:
             sentences: lists of words.
 
         Raises:
-            InputError: a sentence is a text, not a list of words.
+            InputError: a sentence is a text, not a list of words, or a word is no string.
 
         Yields:
             For each sentence, in order, float32 of shape `[layers, words, 2 * projection]`; layer 0 is the token

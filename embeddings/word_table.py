@@ -6,6 +6,7 @@ from itertools import islice
 import numpy as np
 
 from embeddings.characters import SENTENCE_BEGIN, SENTENCE_END
+from embeddings.errors import InputError
 from embeddings.spelling import Spelling
 
 MEMORY = 2**27
@@ -58,12 +59,20 @@ class WordTable:
         return list(islice(reversed(self._row_of_word), len(self) - first))[::-1]
 
     def rows(self, words: Iterable[str]) -> np.ndarray:
-        """Row numbers of words, int32 of shape `[words]`; unseen words are added."""
+        """Row numbers of words, int32 of shape `[words]`; unseen words are added.
+
+        Raises:
+            InputError: one of them is no string.
+        """
         seen = len(self)
-        rows = np.fromiter(map(self._row_of_word.__getitem__, words), np.int32)
-        if len(self) > seen:
-            self._spell(seen)
-        return rows
+        try:
+            return np.fromiter(map(self._row_of_word.__getitem__, words), np.int32)
+        except TypeError as error:
+            # Unhashable, so that the dict did not ask what it is.
+            raise InputError(f"expected words, found something else among them ({error})") from None
+        finally:
+            if len(self) > seen:
+                self._spell(seen)
 
     def framed_rows(self, words: Iterable[str]) -> np.ndarray:
         """Row numbers of a sentence between its two frame words, int32 of shape `[words + 2]`."""
@@ -82,5 +91,7 @@ class _Numbering(dict[str, int]):
     """Gives a key that is asked for the first time the next number."""
 
     def __missing__(self, key: str) -> int:
+        if not isinstance(key, str):
+            raise InputError(f"expected words, found {key!r} among them")
         self[key] = number = len(self)
         return number

@@ -7,7 +7,7 @@ import json
 import os
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -41,7 +41,8 @@ app.add_typer(cli_models.models)
 
 Config = Annotated[Path, typer.Argument(metavar="CONFIG", help="A YAML file; see configs/.")]
 Changes = Annotated[
-    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a key of the config: training.epochs=3.")
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Change a key of the config: training.batch_size=16."),
 ]
 Model = Annotated[str, typer.Argument(metavar="MODEL", help="A folder, runs:/RUN/model or models:/NAME@ALIAS.")]
 Source = Annotated[
@@ -131,16 +132,26 @@ def train(config: Config, change: Changes = None) -> None:
     read = read_config(TrainConfig, config, change)
     share_cores(read.task, read.head, read.embedding.kind)
     load_keras()
-    from pipeline.progress import print_epoch, print_scores
+    from pipeline.progress import print_epoch, print_notice, print_scores
+
+    if (read.output / "model.json").exists():
+        print_notice(f"{read.output}: holds a model; this training will take its place")
+    epochs = []
+
+    def report(epoch: Any) -> None:
+        epochs.append(epoch.number)
+        print_epoch(epoch)
 
     if isinstance(read, Seq2seqConfig):
         from pipeline.train_seq2seq import train_seq2seq_stage
 
-        trained = train_seq2seq_stage(read, print_epoch)
+        trained = train_seq2seq_stage(read, report)
     else:
         from pipeline.train import train_stage
 
-        trained = train_stage(read, print_epoch)
+        trained = train_stage(read, report)
+    if epochs and epochs[-1] < read.training.epochs:
+        print_notice(f"ended early: no epoch was better for {read.training.patience} (training.patience)")
     tfidf = read.embedding.kind == "tfidf"
     kept = "TF-IDF with logistic regression" if tfidf else f"weights of epoch {trained.kept_epoch}"
     print_scores(f"{read.name} on the test data ({kept})", trained.scores)

@@ -111,7 +111,7 @@ def embed_stage(
             numbers of sentences are those of the lines.
         form: of the store, by default as its name tells.
         report: called after each commit.
-        tell: is told of lines that are passed over.
+        tell: is told of lines that are passed over, and of a store that is there.
         tracking: where MLflow keeps a run of it, or None; of a store that is complete there is none.
 
     Raises:
@@ -129,6 +129,8 @@ def embed_stage(
     if before:
         return before
     check_replaceable(output, form)
+    if output.exists():
+        tell(f"{output}: holds a store; this one will take its place")
     with Unfinished(output, described) as unfinished, embedding_run(tracking, job, output, report) as run:
         progress = Progress(Counts(**unfinished.progress.get("counts", {})))
         if not unfinished.complete:

@@ -138,8 +138,8 @@ def _pretrain(
         _log_text(run, "train", text, {"words": words})
         _log_text(run, "validation", _corpus(config, config.validation), {})
         tell_source(run, config.source, None if newest else stored)
-        if lacks:
-            found = f"{config.source}: {lacks}, so that a new softmax is trained, from random weights"
+        if stored and (lacks or not newest):
+            found = f"{config.source}: {_softmax(stored, vocabulary, lacks)}"
             run.note("softmax", found)
             tell(found)
         history = PretrainingHistory(folder / HISTORY, training.batch, _repeats(run, config, position))
@@ -153,6 +153,14 @@ def _pretrain(
         _register(config, run, scores, _report(config, scores, words, len(vocabulary), training.batch))
     remove_checkpoint(folder)
     return scores | {"words": words, "batches": training.batch}
+
+
+def _softmax(stored: StoredBiLM, vocabulary: Vocabulary, lacks: str | None) -> str:
+    """Whether that of a source goes on."""
+    if lacks:
+        return f"{lacks}, so that a new softmax is trained, from random weights"
+    known = len(set(stored.vocabulary).intersection(vocabulary.words))
+    return f"its softmax goes on over the {len(vocabulary):,} words of the text, {known:,} its own"
 
 
 def _register(config: PretrainConfig, run: Run, scores: dict[str, float], report: str) -> None:

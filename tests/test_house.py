@@ -51,6 +51,12 @@ def test_the_folder_mlflow_does_not_hide_the_package(house, tmp_path):
     assert house / "mlflow" not in found.parents and found.name == "__init__.py"
 
 
+def test_a_folder_of_trained_models_does_not_hide_the_package(house, tmp_path):
+    (tmp_path / "models/reviews").mkdir(parents=True)
+    where = run("from importlib.util import find_spec; print(find_spec('models').origin)", cwd=tmp_path, home=tmp_path)
+    assert where.endswith("__init__.py")
+
+
 def test_a_wheel_leaves_mlflow_alone_and_carries_the_configs(house, tmp_path):
     subprocess.run(
         [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "--no-build-isolation", "-w", tmp_path, house],

@@ -107,6 +107,14 @@ def test_a_text_in_place_of_its_words_is_refused(bilm):
         next(Embedder(bilm).embed(["a text"]))
 
 
+@pytest.mark.parametrize("word", [None, 3, float("nan"), ["a"]])
+def test_what_is_no_word_is_refused_and_the_next_sentence_is_read(bilm, word):
+    embedder = Embedder(bilm)
+    with pytest.raises(InputError, match="expected words, found "):
+        next(embedder.embed([["one", word]]))
+    np.testing.assert_array_equal(next(embedder.embed([["one", "two"]])), next(Embedder(bilm).embed([["one", "two"]])))
+
+
 def test_sentences_are_read_lazily(bilm):
     read = []
 

@@ -202,8 +202,10 @@ def test_a_complete_work_on_standard_input_does_not_stand_for_another_text(tmp_p
 
 
 def test_a_complete_store_of_another_job_is_replaced(tmp_path, job):
-    embed_stage(job(), tmp_path / "v")
-    embed_stage(job(Selection("1", "mean", "float16")), tmp_path / "v")
+    told = []
+    embed_stage(job(), tmp_path / "v", tell=told.append)
+    embed_stage(job(Selection("1", "mean", "float16")), tmp_path / "v", tell=told.append)
+    assert told == [f"{tmp_path / 'v'}: holds a store; this one will take its place"]
     found = open_vectors(tmp_path / "v")
     assert found[3].shape == (1, 1, 8) and found[3].dtype == np.float16
     embed_stage(job(), tmp_path / "v.hdf5")
