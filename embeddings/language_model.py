@@ -143,5 +143,5 @@ class LanguageModel(keras.Model):
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         """The mean of both directions, in nats a word."""
         if "mask" in x:
-            return ops.sum(y_pred) / ops.sum(ops.cast(x["mask"], y_pred.dtype)) / len(y_pred)
+            return ops.sum(y_pred) / ops.sum(ops.cast(x["mask"], y_pred.dtype)) / y_pred.shape[0]
         return ops.mean(y_pred)
