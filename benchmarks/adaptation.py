@@ -26,7 +26,7 @@ from pipeline.corpora import Corpus
 from pipeline.pretrain import pretrain_stage
 from pipeline.progress import pretraining_bar
 
-HOW = {
+ADAPTATION = {
     "vocabulary": 20_000,
     "min_count": 2,
     "shuffle": 10_000,
@@ -63,7 +63,7 @@ def further_training(
 ) -> PretrainConfig:
     """The config of a source's training on more text."""
     return PretrainConfig.model_validate(
-        HOW
+        ADAPTATION
         | {
             "output": output,
             "train": train,

@@ -38,7 +38,7 @@ from pathlib import Path
 from statistics import mean
 from typing import NamedTuple
 
-from adaptation import HOW, further_training
+from adaptation import ADAPTATION, further_training
 from quality import CONFIGS, CONVOLUTIONS, TASKS, changes, initialize, result_of, spread
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -124,13 +124,13 @@ def fingerprint(task: str, row: str, share: float, source: str) -> str:
     """Of the config, what is changed of it, and the biLM: a score of others does not stand for this one."""
     from embeddings.source import find_source
 
-    told = [(CONFIGS / f"{task}.yaml").read_text("utf-8"), head_of(task, row, share)]
+    told = [(CONFIGS / f"{task}.yaml").read_text("utf-8"), changes_of(task, row, share)]
     told += [find_source(source).checksum()] if source else []
-    told += [HOW] if row == "adapted" else []
+    told += [ADAPTATION] if row == "adapted" else []
     return sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:12]
 
 
-def head_of(task: str, row: str, share: float) -> dict:
+def changes_of(task: str, row: str, share: float) -> dict:
     """What a row changes of a task's config; with fewer labels there are more epochs."""
     if row in ABOVE_A_BILM:
         head = HEADS[task] | ({"embedding.weights": "random"} if row == "random" else {})
@@ -159,7 +159,7 @@ def answer_to(question: Question, data: Path) -> dict:
         asked = {"data.folder": str(data / question.task), "seed": question.seed, "output": f"{place}/model"}
         asked |= {"tracking.register_model": False, "tracking.enabled": False}
         asked |= {"data.split.fold": question.fold} if question.fold else {}
-        asked |= {"embedding.source": question.source} | head_of(question.task, question.row, question.share)
+        asked |= {"embedding.source": question.source} | changes_of(question.task, question.row, question.share)
         texts = read_split(read_config(TrainConfig, file, list(changes(asked))), "train").sentences
         if question.row == "adapted":
             asked["embedding.source"] = str(adapt(question.source, texts, Path(place)))

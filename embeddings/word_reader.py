@@ -54,6 +54,7 @@ class WordReader:
 
         products = [product for highway in self._highways for product, _ in highway]
         products += [self._project[0]] if self._project else []
+        # Whether each core may compute some columns of a product.
         self._parted = all(isinstance(product, Float32Product) for product in products)
 
     def read(self, ids: np.ndarray) -> np.ndarray:

@@ -127,6 +127,7 @@ def data(
 def train(config: Config, change: Changes = None) -> None:
     """Train a head, track it in MLflow and register it."""
     from models.cores import share_cores
+    from models.description import DESCRIPTION
     from pipeline.config import Seq2seqConfig, TrainConfig, read_config
 
     read = read_config(TrainConfig, config, change)
@@ -134,7 +135,7 @@ def train(config: Config, change: Changes = None) -> None:
     load_keras()
     from pipeline.progress import print_epoch, print_notice, print_scores
 
-    if (read.output / "model.json").exists():
+    if (read.output / DESCRIPTION).exists():
         print_notice(f"{read.output}: holds a model; this training will take its place")
     epochs = []
 

@@ -129,8 +129,7 @@ def embed_stage(
     if before:
         return before
     check_replaceable(output, form)
-    if output.exists():
-        tell(f"{output}: holds a store; this one will take its place")
+    tell_replaced(output, tell)
     with Unfinished(output, described) as unfinished, embedding_run(tracking, job, output, report) as run:
         progress = Progress(Counts(**unfinished.progress.get("counts", {})))
         if not unfinished.complete:
@@ -228,6 +227,12 @@ def _embed(
             unfinished.commit(learned, {"place": progress.place, "counts": asdict(counts)})
         work.elapsed = time.perf_counter() - began
         report(progress)
+
+
+def tell_replaced(output: Path, tell: Callable[[str], None]) -> None:
+    """Tell of a store that stands where another will."""
+    if output.exists():
+        tell(f"{output}: holds a store; this one will take its place")
 
 
 def _missing(job: EmbeddingJob, unfinished: Unfinished, tell: Callable[[str], None]) -> Iterator[Sentence]:

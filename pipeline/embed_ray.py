@@ -16,7 +16,7 @@ from embeddings import errors
 from embeddings.embedder import Work
 from embeddings.errors import InputError, OutputError
 from pipeline.config import Tracking
-from pipeline.embed import Counts, EmbeddingJob, Progress, complete_before, described_job, no_words
+from pipeline.embed import Counts, EmbeddingJob, Progress, complete_before, described_job, no_words, tell_replaced
 from pipeline.embed_run import embedding_run
 from pipeline.ray_cluster import Cluster, connected, mapped, ray
 from pipeline.shard_worker import SentenceCounter, ShardEmbedder, ShardJob, plus
@@ -50,7 +50,7 @@ def embed_ray_stage(
         cluster: where.
         shard_words: words of a shard, about.
         report: called after each shard.
-        tell: is told of lines that are passed over.
+        tell: is told of lines that are passed over, and of a store that is there.
         tracking: as for `embed_stage`.
 
     Raises:
@@ -66,6 +66,7 @@ def embed_ray_stage(
     if before:
         return before
     check_shards(output)
+    tell_replaced(output, tell)
     with ExitStack() as stack:
         unfinished = stack.enter_context(UnfinishedShards(output, described))
         workers = stack.enter_context(connected(cluster))

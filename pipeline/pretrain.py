@@ -139,7 +139,7 @@ def _pretrain(
         _log_text(run, "validation", _corpus(config, config.validation), {})
         tell_source(run, config.source, None if newest else stored)
         if stored and (lacks or not newest):
-            found = f"{config.source}: {_softmax(stored, vocabulary, lacks)}"
+            found = f"{config.source}: {_told_of_softmax(stored, vocabulary, lacks)}"
             run.note("softmax", found)
             tell(found)
         history = PretrainingHistory(folder / HISTORY, training.batch, _repeats(run, config, position))
@@ -155,8 +155,8 @@ def _pretrain(
     return scores | {"words": words, "batches": training.batch}
 
 
-def _softmax(stored: StoredBiLM, vocabulary: Vocabulary, lacks: str | None) -> str:
-    """Whether that of a source goes on."""
+def _told_of_softmax(stored: StoredBiLM, vocabulary: Vocabulary, lacks: str | None) -> str:
+    """Over which words that of a source goes on, or what it lacks (from `continued`) so that it does not."""
     if lacks:
         return f"{lacks}, so that a new softmax is trained, from random weights"
     known = len(set(stored.vocabulary).intersection(vocabulary.words))

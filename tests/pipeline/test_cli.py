@@ -174,6 +174,18 @@ def test_a_config_error_is_wrong_usage(telmo, tmp_path):
     assert code == 2 and "c.yaml line 1: unknown key 'nmae'; did you mean 'name'?" in err
 
 
+def test_a_training_tells_what_it_replaces_and_why_it_ends_early(telmo, tmp_path):
+    (tmp_path / "a.csv").write_text("text,label\n" + "one,a\ntwo,b\n" * 8)
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model/model.json").write_text("{}")
+    config = "{name: m, task: classification, output: model, data: {train: a.csv, validation: a.csv, test: a.csv}, "
+    config += "embedding: {source: none}, head: {encoder: none}, tracking: {enabled: false}, "
+    (tmp_path / "c.yaml").write_text(config + "training: {epochs: 5, patience: 1, learning_rate: 1.0e-9}}")
+    code, _, err = telmo("train", "c.yaml")
+    assert code == 0 and "model: holds a model; this training will take its place" in err
+    assert "ended early: no epoch was better for 1 (training.patience)" in err
+
+
 def test_a_text_that_is_too_short_is_all_that_a_pretraining_tells(telmo, tmp_path):
     (tmp_path / "a.txt").write_text("One sentence .\n")
     config = "{output: bilm, train: a.txt, validation: a.txt, training: {batch_size: 8, steps: 5}}"

@@ -56,6 +56,7 @@ def limited(folder):
                 resource.setrlimit(resource.RLIMIT_FSIZE, (kilobytes * 1024, unlimited[1]))
 
         (folder / str(number)).mkdir()
+        said = ""
         try:
             work(folder / str(number) / FORMS[form], form, before=before)
         except OutputError as error:
@@ -72,9 +73,9 @@ def full(house, tmp_path_factory):
     pytest.importorskip("resource")
     folder = tmp_path_factory.mktemp("full")
     script = (
-        f"from pathlib import Path; from tests.pipeline.test_unfinished import limited; limited(Path({str(folder)!r}))"
+        "import sys, pathlib; from tests.pipeline import test_unfinished as t; t.limited(pathlib.Path(sys.argv[1]))"
     )
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=house, check=True)
+    done = subprocess.run([sys.executable, "-c", script, folder], capture_output=True, text=True, cwd=house, check=True)
     assert not done.stderr
     return folder, done.stdout.splitlines()
 
