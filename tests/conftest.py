@@ -21,6 +21,14 @@ def pytest_collection_modifyitems(items):
     items.sort(key=lambda item: item.get_closest_marker("slow") is None)
 
 
+@pytest.fixture(autouse=True)
+def seeded():
+    """No weights and no dropout depend on the tests before."""
+    import keras
+
+    keras.utils.set_random_seed(1)
+
+
 @pytest.fixture(scope="session")
 def house():
     """The root of the checkout."""
