@@ -32,7 +32,11 @@ class InverseTime(keras.optimizers.schedules.LearningRateSchedule):
 
 
 class Rates:
-    """A mixin for Keras's optimizers: variables learn at rates of their own.
+    """A mixin for Keras's optimizers: variables learn at rates of their own, and the moving average of the weights is
+    of those after each step alone.
+
+    Keras's own counts the weights after the first step as if there had been many such steps, so that after a short
+    training most of the average is what has learned nothing. That is corrected as Kingma and Ba 2015, section 7.2, do.
 
     Attributes:
         rates: by the number of a variable in the optimizer, what its learning rate is multiplied by; 1 for those that
@@ -44,6 +48,14 @@ class Rates:
     def update_step(self, gradient, variable, learning_rate):
         rate = self.rates.get(self._get_variable_index(variable), 1.0)  # type: ignore[attr-defined]
         super().update_step(gradient, variable, learning_rate * rate)  # type: ignore[misc]
+
+    def _update_model_variables_moving_average(self, trainable_variables):
+        momentum = self.ema_momentum  # type: ignore[attr-defined]
+        step = ops.cast(self.iterations + 1, "float32")  # type: ignore[attr-defined]
+        share = (1 - momentum) / (1 - ops.power(momentum, step))
+        averages = self._model_variables_moving_average  # type: ignore[attr-defined]
+        for variable, average in zip(trainable_variables, averages, strict=True):
+            average.assign(average + ops.cast(share, average.dtype) * (variable - average))
 
 
 class HeadAdam(Rates, RowAdam):
