@@ -1,5 +1,6 @@
 """The optimizer that settings describe."""
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -52,7 +53,8 @@ class Rates:
     def _update_model_variables_moving_average(self, trainable_variables):
         momentum = self.ema_momentum  # type: ignore[attr-defined]
         step = ops.cast(self.iterations + 1, "float32")  # type: ignore[attr-defined]
-        share = (1 - momentum) / (1 - ops.power(momentum, step))
+        # 1 - momentum ** step, without the loss of digits where that is near 1.
+        share = (momentum - 1) / ops.expm1(step * math.log(momentum))
         averages = self._model_variables_moving_average  # type: ignore[attr-defined]
         for variable, average in zip(trainable_variables, averages, strict=True):
             average.assign(average + ops.cast(share, average.dtype) * (variable - average))

@@ -23,7 +23,7 @@ def pytest_collection_modifyitems(items):
 
 @pytest.fixture(autouse=True)
 def seeded():
-    """No weights and no dropout depend on the tests before."""
+    """Random weights and dropout of a test, and of the fixtures of its own, depend on no test before."""
     import keras
 
     keras.utils.set_random_seed(1)
