@@ -33,11 +33,7 @@ class InverseTime(keras.optimizers.schedules.LearningRateSchedule):
 
 
 class Rates:
-    """A mixin for Keras's optimizers: variables learn at rates of their own, and the moving average of the weights is
-    of those after each step alone.
-
-    Keras's own counts the weights after the first step as if there had been many such steps, so that after a short
-    training most of the average is what has learned nothing. That is corrected as Kingma and Ba 2015, section 7.2, do.
+    """A mixin for Keras's optimizers: variables learn at rates of their own.
 
     Attributes:
         rates: by the number of a variable in the optimizer, what its learning rate is multiplied by; 1 for those that
@@ -50,6 +46,14 @@ class Rates:
         rate = self.rates.get(self._get_variable_index(variable), 1.0)  # type: ignore[attr-defined]
         super().update_step(gradient, variable, learning_rate * rate)  # type: ignore[misc]
 
+
+class UnbiasedAverage:
+    """A mixin for Keras's optimizers: the moving average of the weights is of those after each step alone.
+
+    Keras's own counts the weights after the first step as if there had been many such steps, so that after a short
+    training most of the average is what has learned nothing. That is corrected as Kingma and Ba 2015, section 7.2, do.
+    """
+
     def _update_model_variables_moving_average(self, trainable_variables):
         momentum = self.ema_momentum  # type: ignore[attr-defined]
         step = ops.cast(self.iterations + 1, "float32")  # type: ignore[attr-defined]
@@ -60,19 +64,19 @@ class Rates:
             average.assign(average + ops.cast(share, average.dtype) * (variable - average))
 
 
-class HeadAdam(Rates, RowAdam):
+class HeadAdam(Rates, UnbiasedAverage, RowAdam):
     """Kingma and Ba 2015."""
 
 
-class HeadAdagrad(Rates, RowAdagrad):
+class HeadAdagrad(Rates, UnbiasedAverage, RowAdagrad):
     """Duchi et al. 2011."""
 
 
-class HeadSGD(Rates, RowSGD):
+class HeadSGD(Rates, UnbiasedAverage, RowSGD):
     """Stochastic gradient descent."""
 
 
-class HeadAdadelta(Rates, keras.optimizers.Adadelta):
+class HeadAdadelta(Rates, UnbiasedAverage, keras.optimizers.Adadelta):
     """Zeiler 2012, "ADADELTA: an adaptive learning rate method"; what it remembers moves every row at every step."""
 
     def _clip_gradients(self, grads):

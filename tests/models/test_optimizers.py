@@ -16,8 +16,8 @@ class TwoVectors(keras.Model):
 
 
 def averages(momentum: float, steps: int) -> tuple[list, list]:
-    """The moving averages of two vectors, one of which has no gradient, and those of Kingma and Ba 2015, section 7.2,
-    written out."""
+    """The moving averages of two vectors, of which one has no gradient but 0, and those of Kingma and Ba 2015, section
+    7.2, written out."""
     model = TwoVectors()
     settings = TrainingSettings(optimizer="sgd", learning_rate=0.1, clip_norm=None, average=momentum)
     optimizer = build_optimizer(settings, model, steps, {})
